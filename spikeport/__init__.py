@@ -14,8 +14,8 @@ A network from elsewhere:
     export_network -> ExportedFiles.
 
 A run of your own:
-    load_recipe -> Recipe; load_dataset -> Dataset; run, train, open_run -> Run; check -> CheckResult; profile; report;
-    compare_runs -> RunComparison; sweep.
+    list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset; run, train, open_run -> Run; check -> CheckResult;
+    profile; report; compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     )
     from spikeport.pipeline.stages.network_check import check_network
     from spikeport.pipeline.stages.profiles import NetworkProfile, profile
+    from spikeport.pipeline.stages.recipe_keys import list_recipe_keys
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
     from spikeport.pipeline.stages.run_value import Run, open_run
     from spikeport.pipeline.stages.runs import check, report, run, train
@@ -111,6 +112,7 @@ __all__ = [
     "lava_info",
     "list_datasets",
     "list_hardware",
+    "list_recipe_keys",
     "load_dataset",
     "load_graph",
     "load_network",
@@ -154,6 +156,7 @@ _HOMES = {
     f"{_STAGES}.check_result": ("CheckResult",),
     f"{_STAGES}.network_check": ("check_network",),
     f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
+    f"{_STAGES}.recipe_keys": ("list_recipe_keys",),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),
     f"{_STAGES}.run_value": ("Run", "open_run"),
     f"{_STAGES}.settings": ("load_dataset", "load_recipe"),

@@ -14,7 +14,8 @@ from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.distillation.options import options_model
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.stages.outputs import json_object
-from spikeport.pipeline.stages.settings import toml_value
+from spikeport.pipeline.stages.settings import PathLike, as_recipe, toml_value
+from spikeport.tables import Table
 
 TITLE = "Recipe of Spikeport"
 DIALECT = "http://json-schema.org/draft-07/schema#"  # which the TOML plugins of editors read
@@ -112,6 +113,23 @@ def is_schema(file: Path) -> bool:
         file: an existing file.
     """
     return json_object(file).get("title") == TITLE
+
+
+def list_recipe_keys(recipe: Recipe | PathLike | None = None, *, section: str | None = None) -> Table:
+    """Every key of a recipe, with value, default, type, choices and meaning.
+
+    Args:
+        recipe: whose values are listed: a recipe, a TOML file, or the name of a shipped recipe; None: the defaults.
+        section: one section, such as "data", with the sections in it; None: all.
+
+    Returns:
+        One row a key.
+
+    Raises:
+        UserError: there is no such recipe or section.
+    """
+    sections = recipe_sections(None if recipe is None else as_recipe(recipe), section)
+    return Table(row for part in sections for row in part.to_json())
 
 
 def recipe_sections(recipe: Recipe | None = None, section: str | None = None) -> tuple[RecipeSection, ...]:

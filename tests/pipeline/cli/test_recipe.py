@@ -12,6 +12,7 @@ import pytest
 from cli_inputs import one_line
 from pydantic import BaseModel
 
+import spikeport as sp
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.run.recipe import Recipe
@@ -92,6 +93,15 @@ def test_show_prints_lines_that_a_recipe_can_have(spikeport):
     read = tomllib.loads("\n".join(keys))
     training = parse_recipe(tomllib.loads(find_recipe("digits").read_text()), where="digits").training
     assert read == training.model_dump(mode="json")
+
+
+def test_the_function_lists_the_same_rows(spikeport):
+    code, out, _ = spikeport("recipe", "show", "digits", "--section", "check", "--json")
+    assert code == 0
+    listed = sp.list_recipe_keys("digits", section="check")
+    assert listed == json.loads(out)
+    assert [row["key"] for row in listed] == ["check.backends", "check.samples", "check.seed", "check.timeout_s"]
+    assert "timeout_s" in repr(listed)
 
 
 def test_a_section_comes_with_the_sections_in_it(spikeport):
