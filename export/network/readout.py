@@ -58,6 +58,11 @@ class Readout:
         if not np.all(np.isfinite(self.weight)) or (self.bias is not None and not np.all(np.isfinite(self.bias))):
             raise UserError("the host's read-out holds NaN or infinity")
 
+    @property
+    def word(self) -> str:
+        """The read-out as a word of `SpikingGraph.readout` and `--readout`, such as "membrane-sum"."""
+        return f"{self.kind}-{self.over_time}" if self.kind in ("membrane", "values") else self.kind
+
     def outputs(self, neurons: int) -> int:
         """Number of classes for a number of output neurons.
 

@@ -186,7 +186,7 @@ class _NirExport:
             values["check"] = asdict(moved)
             lines += moved.lines()
         with atomic_folder(self.folder) as made:
-            graph.save(made / self.nir.name)
+            replace(graph, readout=network.readout.word).save(made / self.nir.name)
             write_netx(network, made / self.net.name)
             write_json(made / self.table.name, values)
         if explain:

@@ -41,6 +41,25 @@ def test_each_node_is_explained_and_the_assumptions_are_printed(spikeport, graph
     assert [node["node"] for node in json.loads(out)["nodes"]][1:3] == ["fc", "lif"]
 
 
+@pytest.mark.parametrize(("last", "word"), [(None, "spikes"), ("li", "membrane-sum"), ("linear", "linear")])
+def test_the_metadata_file_says_how_the_class_is_read(spikeport, tmp_path, last, word):
+    """What the graph ends in decides where nothing is asked; the file says what was decided, and is read by it."""
+    graph = small_graph()
+    if last == "li":
+        cell = graph.nodes["lif"]
+        graph.nodes["lif"] = nir.LI(tau=cell.tau, r=cell.r, v_leak=cell.v_leak)
+    elif last == "linear":
+        graph.nodes["read"] = nir.Linear(np.arange(6.0).reshape(2, 3))
+        graph.nodes["output"] = nir.Output({"output": np.array([2])})
+        graph.edges = [("input", "fc"), ("fc", "lif"), ("lif", "read"), ("read", "output")]
+    nir.write(tmp_path / "g.nir", graph)
+    assert spikeport("export", "g.nir", *ASSUMPTIONS, "--out", "made")[0] == 0
+    assert json.loads((tmp_path / "made" / "g.nir.json").read_text())["readout"] == word
+    assert spikeport("export", "made/g.nir", "--out", "again")[0] == 0
+    first, second = (read_netx(tmp_path / folder / "g.net").readout for folder in ("made", "again"))
+    assert (first.kind, first.over_time) == (second.kind, second.over_time)
+
+
 def test_fewer_bits_are_a_coarser_grid(spikeport, graph_file, tmp_path):
     assert spikeport("export", graph_file, *ASSUMPTIONS, "--bits", "3", "--out", "made")[0] == 0
     assert set(np.unique(read_netx(tmp_path / "made" / "g.net").layers[0].weight) % 64) == {0}
