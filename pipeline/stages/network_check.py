@@ -169,7 +169,7 @@ def check_network(
         UserError: the source cannot be read at all, or an option has no meaning for it.
     """
     from spikeport.export.graph.structure import UnseenError, faults_of
-    from spikeport.export.lowering.branches.one_chain import split_nodes
+    from spikeport.export.lowering.branches.one_chain import one_chain, rewritten_nodes
     from spikeport.export.quantization.quantize import quantize
 
     options = GraphOptions(
@@ -188,11 +188,13 @@ def check_network(
     raised: list[UserError] = []
     graph, layers = None, None
     split: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     try:
         graph = network.convert(faults)
         if graph is not None:
             quantized, _ = quantize(graph)
-            layers, split = len(quantized.layers), split_nodes(graph)
+            layers, notes = len(quantized.layers), one_chain(graph).notes
+            split = rewritten_nodes(graph)
     except UserError as error:
         known = {str(fault) for fault in faults}
         raised = [fault for fault in faults_of(error) if str(fault) not in known]
@@ -220,7 +222,7 @@ def check_network(
         missing=tuple(missing),
         layers=None if faults else layers,
         adapt=_adapt_command(source, options) if adaptable else "",
-        notes=() if graph is None else graph.notes,
+        notes=notes if graph is None or layers is not None else graph.notes,
         nearest=() if frames is None else _nearest(source, options, frames),
     )
 

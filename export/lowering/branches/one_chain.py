@@ -88,14 +88,19 @@ def _read_membranes(graph: SpikingGraph, found: dict[str, Population]) -> set[st
     return {p.name for p in found.values() if p.silent or (graph.readout.startswith("membrane") and p.name in last)}
 
 
-def split_nodes(graph: SpikingGraph) -> dict[str, str]:
-    """What became of each node whose neurons have decays of their own, by name, for people.
+def rewritten_nodes(graph: SpikingGraph) -> dict[str, str]:
+    """What became of neurons with decays of their own, and of convolutions that run as matrices, by name, for people.
 
     Args:
         graph: a graph that can be laid out.
     """
-    laid = lay_out(graph) if needs_layout(graph) else None
-    return {} if laid is None else split_words(laid.parts, laid.relays)
+    if not needs_layout(graph):
+        return {}
+    laid = lay_out(graph)
+    placed = {name: laid.graph.nir_graph.nodes.get(name) for name in graph.nir_graph.nodes}
+    dense = [name for name, node in placed.items() if isinstance(node, (nir.Linear, nir.Affine))]
+    words = {name: "runs as a matrix" for name in dense if isinstance(graph.nir_graph.nodes[name], nir.Conv2d)}
+    return {**words, **split_words(laid.parts, laid.relays)}
 
 
 class _Layout:

@@ -107,6 +107,14 @@ class Hidden(nn.Sequential):
         super().__init__(nn.LayerNorm((2, 6, 8)), nn.Flatten(), nn.Linear(96, 3), snntorch.Leaky(beta=0.5))
 
 
+class Loops(nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(2, 3, 3, padding=1),
+            snntorch.RLeaky(beta=0.5, conv2d_channels=3, kernel_size=3, reset_mechanism="zero", reset_delay=False),
+        )
+
+
 class Foreign(Subtracts):
     def forward(self, x):
         return self.lif2(self.fc(torch.exp(self.lif1(functional.max_pool2d(self.conv(x), 2))).flatten(1)))
@@ -129,6 +137,16 @@ def test_a_live_network_has_a_verdict_for_each_module(module: str, spikeport) ->
     code, out, err = spikeport("check-network", f"{module}:Residual", *words)
     assert code == 0, err
     assert set(statuses(out).values()) == {"exact"}
+
+
+def test_a_recurrent_convolution_is_rewritten_and_its_weights_are_counted(module: str, spikeport) -> None:
+    """3 channels of 6 x 8 neurons, each with 9 weights at most in a map of its own: 144 x 144 for the loop."""
+    code, out, err = spikeport("check-network", f"{module}:Loops", "--dt", "1e-3", "--input-shape", "2,6,8", "--json")
+    assert code == 0, err
+    assert statuses(out) == {"0": "rewritten", "1": "exact"}
+    (note,) = [note for note in json.loads(out)["notes"] if "matrix" in note]
+    assert "a matrix of 144 x 96 weights" in note
+    assert "a recurrent matrix of 144 x 144 weights" in note
 
 
 def test_what_needs_adapt_names_the_command_and_the_factory_runs_once(module: str, spikeport) -> None:
