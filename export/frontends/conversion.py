@@ -108,7 +108,10 @@ class Conversion:
         unknown = [each for each in given if each not in self.signals]
         if unknown or not given:
             raise UserError(
-                f"is fed by {', '.join(unknown) or 'nothing'}", where=name, cause="no module before it has this name"
+                f"is fed by {', '.join(unknown) or 'nothing'}",
+                where=name,
+                cause="no module before it has this name",
+                hint="name modules that run before it in the wiring",
             )
         for each in given:
             if each in self.normed:

@@ -51,7 +51,8 @@ def max_pool(
             hint="put the pool behind the neurons and train again, or use AvgPool2d",
         )  # fmt: skip
     if len(shape) != 3:
-        raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
+        raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name,
+                        hint="put it before the Flatten")  # fmt: skip
     geometry = pool_geometry(module)
     kernel, stride, padding, dilation = (geometry[key] for key in ("kernel_size", "stride", "padding", "dilation"))
     spare = [n + 2 * p - d * (k - 1) - 1 for n, p, d, k in zip(shape[1:], padding, dilation, kernel, strict=True)]
@@ -124,7 +125,8 @@ def with_batch_norm(
     check_norm(name, module)
     mean, variance = array(module.running_mean).astype(np.float64), array(module.running_var).astype(np.float64)
     if len(mean) != features:
-        raise UserError(f"{kind} has {len(mean)} features, {before} gives {features}", where=name)
+        raise UserError(f"{kind} has {len(mean)} features, {before} gives {features}", where=name,
+                        hint=f"make it for {features} features")  # fmt: skip
     gain = 1 / np.sqrt(variance + module.eps)
     shift = np.zeros(len(mean))
     if module.affine:
@@ -142,7 +144,12 @@ def with_batch_norm(
 
 
 def shape_after(module: nn.Module, shape: Shape) -> Shape | None:
-    """Shape behind a module that was refused, for the faults of those behind it; None where it is not known."""
+    """Shape behind a module that was refused, for the faults of those behind it; None where it is not known.
+
+    Args:
+        module: the module.
+        shape: shape of its input without batch, such as `(C, H, W)`.
+    """
     if isinstance(module, (nn.ReLU, nn.modules.batchnorm._BatchNorm)) or hasattr(module, "mem"):
         return shape
     if not isinstance(module, (*MAX_POOLS, *AVERAGE_POOLS, *WEIGHTS, nn.Flatten)):

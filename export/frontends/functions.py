@@ -48,6 +48,12 @@ def _sum(args: tuple[Any, ...], kwargs: Mapping[str, Any], first: Tensor, result
 def fixed_pool(name: str, module: nn.Module, entering: Tensor, result: Tensor) -> nn.Module:
     """An adaptive pool as the pool that it is for this size of input.
 
+    Args:
+        name: name of the module, for the error.
+        module: the adaptive pool.
+        entering: its input, `[B, C, H, W]` or `[B, C, N]`.
+        result: its output.
+
     Raises:
         UserError: its windows differ in size.
     """

@@ -29,7 +29,8 @@ def recurrent_node(name: str, module: Any, shape: Shape) -> nir.NIRNode:
     recurrent: Any = module.recurrent
     if isinstance(recurrent, torch.nn.Linear):
         if shape != (recurrent.out_features,):
-            raise UserError(f"RLeaky has {recurrent.out_features} recurrent features, its layer {shape}", where=name)
+            raise UserError(f"RLeaky has {recurrent.out_features} recurrent features, its layer {shape}", where=name,
+                            hint="give it as many linear_features as its layer has neurons")  # fmt: skip
         weight = array(recurrent.weight)
         return nir.Linear(weight) if recurrent.bias is None else nir.Affine(weight, array(recurrent.bias))
     if isinstance(recurrent, torch.nn.Conv2d):

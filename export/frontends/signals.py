@@ -74,7 +74,8 @@ def added(name: str, signals: Sequence[Signal]) -> Signal:
     """
     shapes = {signal.shape for signal in signals}
     if len(shapes) > 1:
-        raise UserError(f"adds signals of shapes {', '.join(map(str, sorted(shapes)))}", where=name)
+        raise UserError(f"adds signals of shapes {', '.join(map(str, sorted(shapes)))}", where=name,
+                        hint="give all of them one shape")  # fmt: skip
     summands = tuple(summand for signal in signals for summand in signal.summands)
     if twice := next((summand.node for index, summand in enumerate(summands) if summand in summands[:index]), ""):
         raise UserError(f"adds {twice} to itself", where=name, cause="an edge of a NIR graph counts once",
@@ -167,6 +168,9 @@ def on_channels(name: str, node: nir.NIRNode, shape: Shape, piece: Piece) -> nir
         node: the neurons of all channels; other nodes stay as they are.
         shape: shape of the layer.
         piece: the channels.
+
+    Raises:
+        UserError: the node has weights.
     """
     if isinstance(node, SYNAPSES):
         raise UserError("takes concatenated signals and has weights of its own", where=name,
@@ -182,7 +186,11 @@ def on_channels(name: str, node: nir.NIRNode, shape: Shape, piece: Piece) -> nir
 
 
 def flat_first(piece: Piece) -> int:
-    """Where the values of a piece begin in the flat signal."""
+    """Where the values of a piece begin in the flat signal.
+
+    Args:
+        piece: the piece, of shape `(C, H, W)` or `(N,)`.
+    """
     return piece.first * math.prod(piece.shape[1:])
 
 

@@ -141,7 +141,8 @@ def _bias(name: str, bias: torch.Tensor | None, shape: Shape) -> np.ndarray:
         return np.zeros(shape)
     values = array(bias).astype(np.float64)
     if values.shape != shape[:1]:
-        raise UserError(f"bias has shape {values.shape}, the layer {shape}", where=name)
+        raise UserError(f"bias has shape {values.shape}, the layer {shape}", where=name,
+                        hint="give one value a channel or neuron")  # fmt: skip
     return np.array(np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), shape))
 
 
@@ -168,8 +169,9 @@ def full_values(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.nd
     """
     values = array(torch.as_tensor(value)).astype(np.float64)
     if not np.all(np.isfinite(values)):
-        raise UserError(f"{key} is not finite", where=name)
+        raise UserError(f"{key} is not finite", where=name, hint="train again with a smaller learning rate")
     try:
         return np.array(np.broadcast_to(values, shape))
     except ValueError:
-        raise UserError(f"{key} has shape {values.shape}, the layer {shape}", where=name) from None
+        raise UserError(f"{key} has shape {values.shape}, the layer {shape}", where=name,
+                        hint="give one number, or what broadcasts to the layer") from None  # fmt: skip

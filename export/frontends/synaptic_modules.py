@@ -19,7 +19,8 @@ def _conv2d(name: str, module: Any, shape: Shape) -> nir.NIRNode:
     if module.padding_mode != "zeros":
         raise UserError(f"padding_mode {module.padding_mode!r} cannot go to netx", where=name, hint="use 'zeros'")
     if len(shape) != 3 or shape[0] != module.in_channels:
-        raise UserError(f"expects {module.in_channels} input channels, got {shape}", where=name)
+        raise UserError(f"expects {module.in_channels} input channels, got {shape}", where=name,
+                        hint="check the input shape, (C, H, W)")  # fmt: skip
     bias = np.zeros(module.out_channels, dtype=np.float32) if module.bias is None else array(module.bias)
     node = nir.Conv2d(
         input_shape=shape[1:],
@@ -73,7 +74,8 @@ def average_pool(name: str, module: Any, shape: Shape) -> dict[str, nir.NIRNode]
     kernel, stride, padding = geometry["kernel_size"], geometry["stride"], geometry["padding"]
     divisor, kind = getattr(module, "divisor_override", None), type(module).__name__
     if len(shape) != 3:
-        raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
+        raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name,
+                        hint="put it before the Flatten")  # fmt: skip
     spare = [n + 2 * p - k for n, p, k in zip(shape[1:], padding, kernel, strict=True)]
     if module.ceil_mode and any(each % step for each, step in zip(spare, stride, strict=True)):
         raise UserError(f"{kind} with ceil_mode True has windows beyond its input", where=name,

@@ -132,7 +132,11 @@ def build(found: Mapping[str, Population], plan: Callable[[Population], NeuronPl
 
 
 def or_pool(population: Population) -> nn.MaxPool2d | None:
-    """The maximum pool that a population of OR neurons computes; None for other populations."""
+    """The maximum pool that a population of OR neurons computes; None for other populations.
+
+    Args:
+        population: the population.
+    """
     step = population.step
     if step is None or len(population.paths) != 1 or not np.all(np.isfinite(step.threshold)):
         return None

@@ -54,7 +54,12 @@ class Stage:
 
 
 def carriers_of(held: list[tuple[str, Shape, Pair]], shape: Shape) -> dict[str, Carrier]:
-    """Populations one after the other in a layer of `shape`."""
+    """Populations one after the other in a layer.
+
+    Args:
+        held: name, shape and factor of the grid of each.
+        shape: shape of the layer, `(C, H, W)` or `(N,)`.
+    """
     found, first = {}, 0
     for name, own, factor in held:
         if len(shape) == 3:
@@ -69,7 +74,11 @@ def carriers_of(held: list[tuple[str, Shape, Pair]], shape: Shape) -> dict[str, 
 
 
 def places_text(sizes: list[tuple[str, int]]) -> str:
-    """Where things of these sizes lie that follow each other, such as "left is 0 to 2, right is 3 to 4"."""
+    """Where things that follow each other lie, such as "left is 0 to 2, right is 3 to 4".
+
+    Args:
+        sizes: name and size of each.
+    """
     first, texts = 0, []
     for name, size in sizes:
         texts.append(f"{name} is {first} to {first + size - 1}")

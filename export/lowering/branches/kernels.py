@@ -37,7 +37,14 @@ class Kernel:
 
 
 def plain_kernel(layer: FoldedLayer) -> np.ndarray:
-    """The kernel `(Cout, Cin, kH, kW)` of a convolution with its groups and its dilation written out as zeros."""
+    """The kernel `(Cout, Cin, kH, kW)` of a convolution with its groups and its dilation written out as zeros.
+
+    Args:
+        layer: the convolution.
+
+    Raises:
+        UserError: the kernel would be too large.
+    """
     rows, per_group, *taps = layer.weight.shape
     columns = per_group * layer.groups
     spread = [dilation * (tap - 1) + 1 for dilation, tap in zip(layer.dilation, taps, strict=True)]
@@ -125,7 +132,13 @@ def common_geometry(kernels: list[Kernel], size: Pair, limit: int) -> tuple[Pair
 
 
 def placed(kernel: Kernel, padding: Pair, size: Pair) -> np.ndarray:
-    """The kernel's weights in a window of `size` with `padding`, zeros around."""
+    """The kernel's weights in a larger window, zeros around.
+
+    Args:
+        kernel: the kernel.
+        padding: padding of the window, (height, width), at least that of the kernel.
+        size: rows and columns of the window.
+    """
     weight = np.zeros((*kernel.weight.shape[:2], *size))
     top, left = padding[0] - kernel.padding[0], padding[1] - kernel.padding[1]
     weight[:, :, top : top + kernel.weight.shape[2], left : left + kernel.weight.shape[3]] = kernel.weight
@@ -133,7 +146,14 @@ def placed(kernel: Kernel, padding: Pair, size: Pair) -> np.ndarray:
 
 
 def as_dense(layer: FoldedLayer) -> FoldedLayer:
-    """A layer as a matrix from the flat input to the flat output."""
+    """A layer as a matrix from the flat input to the flat output.
+
+    Args:
+        layer: the layer.
+
+    Raises:
+        UserError: the matrix would be too large.
+    """
     if layer.kind == "dense":
         return layer
     (channels, height, width), (outputs, rows, columns) = layer.input_shape, layer.output_shape
@@ -165,7 +185,11 @@ def as_dense(layer: FoldedLayer) -> FoldedLayer:
 
 
 def dense_rows(layer: FoldedLayer) -> tuple[np.ndarray, float | np.ndarray]:
-    """(bias, gain) of a layer as a matrix: one value for each flat output, or one gain for all."""
+    """(bias, gain) of a layer as a matrix: one value for each flat output, or one gain for all.
+
+    Args:
+        layer: the layer.
+    """
     if layer.kind == "dense":
         return layer.bias, layer.gain
     _, rows, columns = layer.output_shape

@@ -57,6 +57,9 @@ class LaidOut:
 def one_chain(graph: SpikingGraph) -> SpikingGraph:
     """The graph as one chain; `graph` itself if netx can run it layer by layer.
 
+    Args:
+        graph: the graph, see `lay_out`.
+
     Raises:
         UserError: it cannot be laid out exactly.
     """

@@ -151,7 +151,12 @@ def _leaves_grid(layers: Iterable[FoldedLayer], step: EulerStep, shape: Shape, s
 
 
 def needs_matrix(step: EulerStep, shape: Shape) -> bool:
-    """Whether thresholds or gains differ within a channel, so that every neuron needs weights of its own."""
+    """Whether thresholds or gains differ within a channel, so that every neuron needs weights of its own.
+
+    Args:
+        step: parameters of one step.
+        shape: shape of the layer.
+    """
     return len(shape) == 3 and any(
         np.ndim(value) > 0 and per_row(value, shape) is None for value in (step.threshold, step.gain)
     )

@@ -95,5 +95,9 @@ def _largest_bias(population: Population) -> float:
 
 
 def divisor_of(population: Population) -> int:
-    """Factor of the population's voltage, so that every path has whole weights: all divisors divide it."""
+    """Factor of the population's voltage, so that every path has whole weights: all divisors divide it.
+
+    Args:
+        population: the population.
+    """
     return math.lcm(*(path.layer.divisor for path in population.paths))

@@ -33,4 +33,4 @@ def check_order(names: Sequence[str], models: Sequence[NeuronModel]) -> None:
         if index != {"first": 0, "last": last}.get(model.only, index):
             cause = {"first": "they encode the input", "last": "they send a whole sum, which sigmas would sum again"}
             raise UserError(f"{model.name} neurons belong in the {model.only} layer", where=name,
-                            cause=cause[model.only])  # fmt: skip
+                            cause=cause[model.only], hint="put them there alone")  # fmt: skip
