@@ -101,8 +101,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     edges = edges_of(graph)
     lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
     if lost:
-        near = {name: get_close_matches(name, graph.nodes, n=1) for name in lost}
-        meant = [f"{name} is perhaps {found[0]}" for name, found in near.items() if found]
+        meant = [words for name in lost if (words := _meant(name, graph))]
         hint = f"{listed(meant)}; correct the names in the file" if meant else "correct the names in the file"
         return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}", hint=hint)]
     faults += _recurrences(graph)[1]
@@ -114,6 +113,17 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
         if name not in joined
     ]
     return faults
+
+
+def _meant(lost: str, graph: nir.NIRGraph) -> str:
+    """What a name that is no node perhaps means; "" if nothing is like it."""
+    inner = [name for name in graph.nodes if name.startswith(f"{lost}.")]
+    if inner:
+        return (
+            f"{lost} is no subgraph here, its nodes stand beside the others: lead the edges to and from {listed(inner)}"
+        )
+    found = get_close_matches(lost, graph.nodes, n=1)
+    return f"{lost} is perhaps {found[0]}" if found else ""
 
 
 def branch_faults(graph: nir.NIRGraph) -> list[UserError]:

@@ -106,6 +106,19 @@ def test_an_edge_in_a_subgraph_names_the_subgraph(tmp_path):
         load_graph(path, dt_s=1e-3, reset="zero").chain()
 
 
+def test_edges_to_a_subgraph_whose_nodes_stand_beside_the_others(tmp_path):
+    """The NIR paper's Braille networks of one version: a second Input, and edges to a name that is no node."""
+    two = {"input": nir.Input({"input": np.array([2])}), "output": nir.Output({"output": np.array([2])})}
+    nodes = {"input": nir.Input({"input": np.array([3])}), "fc": nir.Linear(WEIGHT), "lif1.input": two["input"],
+             "lif1.lif": lif(), "lif2": lif(), "lif1.output": two["output"], "output": two["output"]}  # fmt: skip
+    edges = [("input", "fc"), ("fc", "lif1"), ("lif1", "lif2"), ("lif2", "output"), ("lif1.input", "lif1.lif"),
+             ("lif1.lif", "lif1.output")]  # fmt: skip
+    path = written(tmp_path / "net.nir", nodes, edges)
+    words = r"do not exist: lif1\. Hint: lif1 is no subgraph here.*lif1\.input, lif1\.lif, lif1\.output; correct"
+    with pytest.raises(UserError, match=words):
+        load_graph(path, dt_s=1e-3, reset="zero").chain()
+
+
 def test_a_node_that_only_its_loop_feeds_is_told_so(tmp_path):
     nodes = {"input": nir.Input({"input": np.array([3])}), "fc": nir.Linear(WEIGHT), "cell": lif(),
              "state": lif(), "loop": nir.Linear(np.eye(2)), "read": nir.Linear(np.eye(2)),
