@@ -36,6 +36,17 @@ def run_nodes(
     return {".".join(path): np.array(signal) for path, signal in run.reported.items()}
 
 
+def run_integers(
+    graph: nir.NIRGraph, dt_s: float, frames: np.ndarray | dict[str, np.ndarray], scale: float
+) -> dict[str, np.ndarray]:
+    """`run_nodes` with the integers of Loihi's CUBA neurons for LIF and IF: weights and thresholds times `scale`, 64
+    voltage units a weight unit, decays in 1/4096 that truncate toward zero."""
+    run = _IntegerRun(graph, dt_s, "zero")
+    run.scale = scale
+    run.frames(frames)
+    return {".".join(path): np.array(signal) for path, signal in run.reported.items()}
+
+
 class _Run:
     def __init__(self, graph: nir.NIRGraph, dt_s: float, reset: Reset) -> None:
         self.graph, self.dt_s, self.reset = graph, dt_s, reset
@@ -151,6 +162,21 @@ class _Run:
             voltage = np.where(spikes > 0, rest, voltage)
         self.states[path] = current, voltage, spikes
         return spikes
+
+
+class _IntegerRun(_Run):
+    scale: float
+
+    def stepped(self, path: tuple, node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
+        assert isinstance(node, (nir.IF, nir.LIF))
+        leaks = isinstance(node, nir.LIF)
+        taken = np.rint(4096 * self.dt_s / node.tau).astype(np.int64) if leaks else np.int64(0)
+        drive = self.scale * (self.dt_s / node.tau * node.r if leaks else self.dt_s * node.r) * x
+        (voltage,) = self.states.get(path, (np.zeros(x.shape, dtype=np.int64),))
+        voltage = np.sign(voltage) * ((np.abs(voltage) * (4096 - taken)) >> 12) + 64 * np.rint(drive).astype(np.int64)
+        fires = voltage > 64 * np.rint(self.scale * node.v_threshold).astype(np.int64)
+        self.states[path] = (np.where(fires, 0, voltage),)
+        return fires.astype(np.float64)
 
 
 def apply_node(node: nir.NIRNode, dt_s: float, x: np.ndarray) -> np.ndarray:

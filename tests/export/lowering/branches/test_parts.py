@@ -8,8 +8,8 @@ from itertools import pairwise
 import nir
 import numpy as np
 import pytest
-from nir_oracle import run_nodes
-from random_branches import DT, RandomBranches, inputs_of, spikes_of
+from nir_oracle import run_integers, run_nodes
+from random_branches import DT, SCALE, RandomBranches, inputs_of, spikes_of
 
 from spikeport.errors import UserError
 from spikeport.export.backends.compare_backends import compare_backends
@@ -23,13 +23,14 @@ from spikeport.export.quantization.quantize import quantize
 
 @pytest.mark.parametrize("seed", range(60))
 def test_neurons_of_their_own_decay_fire_the_same_spikes(seed: int) -> None:
-    """In float64, where all numbers are dyadic, as NIR says; in integers as in layers of vectors."""
+    """In float64, where all numbers are dyadic, as NIR says; in integers as NumPy node by node, as vectors too."""
     drawn = RandomBranches(np.random.default_rng(2000 + seed), own=True)
     graph, frames = drawn.graph, drawn.frames
     laid = lay_out(graph)
     names = [step.name for step in laid.graph.chain() if isinstance(step.node, SPIKING)]
     float_run = run_nodes(laid.graph.nir_graph, DT, frames)
     wanted = run_nodes(graph.nir_graph, DT, inputs_of(graph.nir_graph, frames))
+    integers = run_integers(graph.nir_graph, DT, inputs_of(graph.nir_graph, frames), SCALE)
     network, _ = quantize(graph)
     assert all(np.ndim(value) == 0 for layer in network.layers for value in (layer.v_decay, layer.vth_mant))
     vector = replace(graph, allow_vector=True)
@@ -41,7 +42,8 @@ def test_neurons_of_their_own_decay_fire_the_same_spikes(seed: int) -> None:
             expected = wanted[name].reshape(len(frames), -1)
             size = expected.shape[1]
             assert np.array_equal(spikes_of(name, laid, [float_run[key] for key in names], size), expected), name
-            assert np.array_equal(spikes_of(name, laid, ours, size), spikes_of(name, whole, theirs, size)), name
+            assert np.array_equal(spikes_of(name, laid, ours, size), integers[name].reshape(-1, size)), name
+            assert np.array_equal(spikes_of(name, whole, theirs, size), integers[name].reshape(-1, size)), name
     assert network.readout.kind == "spikes", "the outputs keep their order"
     assert np.array_equal(simulate(network, frames[None]).spikes, simulate(quantize(vector)[0], frames[None]).spikes)
 
