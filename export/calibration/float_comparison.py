@@ -26,6 +26,7 @@ RANDOM_OPERATIONS = 2_000_000_000  # multiplications of a float run on random fr
 GIVEN_FACTOR = 20  # ... and this many times more on given frames
 PER_STEP = 100_000  # fixed cost of a layer and time step, in multiplications
 LISTED_LAYERS = 20  # layers in the text
+MANY = 0.05  # share of entries of the output from which on the text names what helps
 MEMORY = 1 << 28  # bytes for spikes, one for each neuron and time step
 
 
@@ -99,6 +100,11 @@ class FloatComparison:
             )
         if self.other_reset is not None:
             text_lines.append(self.other_reset.line())
+        if output.mismatches > MANY * output.entries:
+            text_lines.append(
+                f"check: more than {100 * MANY:g} % differ: --calibrate FRAMES.npz searches scales, --clones 4 or "
+                "--row-scales 2 make weights finer, spikeport adapt trains them in the chip's arithmetic"
+            )
         return [*text_lines, *(f"check: NOTE: {note}" for note in self.notes)]
 
 

@@ -82,12 +82,18 @@ def trace(model: nn.Module, *frames: Tensor) -> Trace:
     except UserError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        hint = "its forward must take one time step, or a recording of one step"
+        if isinstance(error, TypeError) and "positional argument" in str(error):
+            hint += (
+                "; for several inputs spikeport.convert(net, input_shape=[(2, 34, 34), (1, 34, 34)], dt_s=1e-3)"
+                ".save('net.nir') writes the file to export"
+            )
         raise UserError(
             f"fails on an input of shape {', '.join(str(tuple(each.shape)) for each in frames)}",
             where=type(model).__name__,
             cause=str(error).split("\n")[0],
-            hint="its forward must take one time step, or a recording of one step",
-        ) from error  # fmt: skip
+            hint=hint,
+        ) from error
     return recorder.finished(result)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import nir
 import numpy as np
@@ -53,6 +54,10 @@ def test_the_counts_are_those_of_both_runs_held_beside_each_other():
     assert found.classes_differ == int((classes[0] != classes[1]).sum()) > 0
     assert (found.float_silent, found.silent) == tuple(int((one == SILENT).sum()) for one in classes)
     assert found.notes == ()
+    for mismatches, many in ((15, False), (16, True)):  # 5 % of 308 entries are 15.4
+        last = replace(found.layers[-1], mismatches=mismatches)
+        lines = replace(found, layers=(*found.layers[:-1], last)).lines()
+        assert any("more than 5 % differ: --calibrate FRAMES.npz" in line for line in lines) == many
 
 
 def test_without_rounding_nothing_differs_also_beside_a_bias_neuron():

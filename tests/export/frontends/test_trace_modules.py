@@ -9,9 +9,11 @@ import torch
 from torch import nn
 from written_networks import ByHand, OverTime, Residual, leaky
 
+import spikeport
 from spikeport.errors import UserError
 from spikeport.export.frontends.trace_modules import trace
 from spikeport.export.frontends.wiring import INPUT
+from spikeport.export.graph.spiking_graph import load_graph
 
 
 def test_a_loop_by_hand_is_its_first_step() -> None:
@@ -74,6 +76,23 @@ def test_a_forward_that_fails_is_one_line() -> None:
     with pytest.raises(UserError, match=r"ByHand: fails on an input of shape \(1, 7\)") as refusal:
         trace(ByHand(), torch.rand(1, 7))
     assert "\n" not in str(refusal.value)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right, self.lif = nn.Linear(4, 3), nn.Linear(2, 3), leaky(init_hidden=True)
+
+    def forward(self, x, y):
+        return self.lif(self.left(x) + self.right(y))
+
+
+def test_a_forward_of_several_inputs_names_the_way_to_a_file(tmp_path) -> None:
+    """A command has one --input-shape; the call that the hint names writes a file that can be exported."""
+    with pytest.raises(UserError, match=r"missing 1 required positional argument: 'y'.*convert\(net, input_shape=\[\("):
+        trace(TwoInputs(), torch.rand(1, 4))
+    spikeport.convert(TwoInputs(), input_shape=[(4,), (2,)], dt_s=1e-3).save(tmp_path / "net.nir")
+    assert load_graph(tmp_path / "net.nir").input_shape == (6,)
 
 
 class WrittenOut(nn.Module):
