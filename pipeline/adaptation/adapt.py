@@ -120,6 +120,7 @@ def adapt_source(
         identity=identity,
     )
     fit(task, folder, Training(threads=settings.threads), progress=progress)
+    source.network.to("cpu")
     trained = convert(trained)
     graph = trained.graph()
     integers, layers = quantize(graph)

@@ -81,9 +81,9 @@ def source_of_modules(
         example: an input for the trace, see `convert`.
 
     Raises:
-        UserError: a module has no neighbor on the chip; the error names all of them.
+        UserError: the network is not on the CPU, or a module has no neighbor on the chip; the error names all of them.
     """
-    executed = modules_of(model, input_shape, example)
+    executed = modules_of(_on_cpu(model), input_shape, example)
     named, wiring = executed.named, executed.wiring
     more = {each for sources in wiring.values() for each in sources if each.startswith(INPUT) and each != INPUT}
     if more:
@@ -154,6 +154,15 @@ def source_of_graph(graph: SpikingGraph, reset: SourceReset | Callable[[nir.NIRN
     return Source(
         network=network.eval(), nearest=replace(graph, bias="neuron"), pairs=pairs, changes=changes, notes=graph.notes
     )
+
+
+def _on_cpu(model: Any) -> Any:
+    """The model, if it is on the CPU, where sources and frames are compared; the training may be elsewhere."""
+    tensors = (*model.parameters(), *model.buffers()) if isinstance(model, nn.Module) else ()
+    if elsewhere := next((str(each.device) for each in tensors if each.device.type != "cpu"), ""):
+        raise UserError(f"is on {elsewhere}", where=type(model).__name__,
+                        hint="give network.cpu(); the training takes a GPU by itself")  # fmt: skip
+    return model
 
 
 def _last_module(named: Named) -> str:

@@ -131,6 +131,11 @@ def test_a_forward_that_a_trace_does_not_show_is_refused(tmp_path: Path, monkeyp
     assert "note: on 8 samples, the forward of Sequential and the source give the same 144 outputs" in out
 
 
+def test_a_network_on_another_device_is_refused() -> None:
+    with pytest.raises(sp.UserError, match=r"Sequential: is on meta\. Hint: give network\.cpu\(\)"):
+        adapt(source().to("meta"), FRAMES, **QUICK)
+
+
 def test_a_network_in_double_is_a_source() -> None:
     """Its own forward runs where every step is in double; snnTorch's surrogates give float32."""
 
