@@ -95,7 +95,7 @@ def check_window(dataset: Dataset) -> None:
             "the window contains almost no events of the recordings",
             where="data.steps, data.step_us",
             cause=found["warnings"][0],
-            hint="convert times to us, or fit data.steps and data.step_us to the recordings; see spikeport data info",
+            hint="set data.time_unit, or fit data.steps and data.step_us to the recordings; see spikeport data info",
         )
 
 
@@ -151,7 +151,7 @@ def _too_long(facts: np.ndarray, window: int) -> str:
             f"one and last {period(long)}: remove the stray events before them, for time zero is the first event"
         )
     if core >= _FAR * window and core / 1000 <= _SLACK * window:
-        return f"the median recording lasts {period(core)}: are its times in ns? Then it lasts {period(core / 1000)}"
+        return f"the median recording lasts {period(core)}: are its times in ns? Then it lasts {period(core / 1000)} (data.time_unit)"
     return f"the median recording lasts {period(core)}: raise data.steps or data.step_us, or choose data.window"
 
 
@@ -162,7 +162,7 @@ def _too_short(facts: np.ndarray, window: int) -> str:
             if window / _SLACK <= max(core, 1) * factor <= _SLACK * window:
                 return (
                     f"the median recording lasts {period(core)}: are its times in {unit}? "
-                    f"Then it lasts {period(max(core, 1) * factor)}"
+                    f"Then it lasts {period(max(core, 1) * factor)} (data.time_unit)"
                 )
     return f"the median recording lasts {period(core)}: lower data.step_us, or data.steps"
 

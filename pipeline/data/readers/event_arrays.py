@@ -17,6 +17,7 @@ import numpy as np
 from spikeport.npy_header import read_npy_header
 from spikeport.pipeline.data.readers import mat_files
 from spikeport.pipeline.data.readers.event_columns import (
+    Table,
     check_size,
     damaged,
     event_names,
@@ -29,24 +30,24 @@ from spikeport.pipeline.data.readers.event_columns import (
 from spikeport.pipeline.data.readers.event_streams import content_of
 
 
-def read_npy(path: Path, columns: str) -> np.ndarray:
+def read_npy(path: Path, layout: Table) -> np.ndarray:
     """Reads a structured array, or `[N, 4]` with the column order that the recipe gives.
 
     Args:
         path: the file.
-        columns: order of the columns, for example "txyp".
+        layout: order of the columns of an array `[N, 4]`, and unit of the times.
     """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
-        return events_of(_array(file, size, size), columns)
+        return events_of(_array(file, size, size), layout)
 
 
-def read_npz(path: Path, columns: str) -> np.ndarray:
+def read_npz(path: Path, layout: Table) -> np.ndarray:
     """Reads a structured array, an array `[N, 4]`, or one array for each column.
 
     Args:
         path: the file.
-        columns: order of the columns, for example "txyp".
+        layout: order of the columns of an array `[N, 4]`, and unit of the times.
     """
     stored = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
@@ -60,7 +61,7 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
             with archive.open(entries[name]) as file:
                 found[name] = _array(file, entries[name].file_size, stored)
         if len(entries) == 1:
-            return events_of(found[names[0]], columns)
+            return events_of(found[names[0]], layout)
         if len(found) < 4:
             others = {}
             for name in itertools.islice(entries, 8):
@@ -69,23 +70,23 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
             raise unknown_layout(
                 list_members(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
             )
-    return from_columns(found)
+    return from_columns(found, layout.time_unit)
 
 
-def read_mat(path: Path, columns: str) -> np.ndarray:
+def read_mat(path: Path, layout: Table) -> np.ndarray:
     """Reads the variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`.
 
     Args:
         path: the file.
-        columns: order of the columns of an array `[N, 4]`, for example "txyp".
+        layout: order of the columns of an array `[N, 4]`, and unit of the times.
     """
     content = content_of(path)
     found = {each.name: each for each in mat_files.variables(content)}
     names = [name for name in event_names(list(found)) if found[name].numeric]
     if len(names) < 4:
         tables = [each for each in found.values() if each.numeric and len(each.shape) == 2 and each.shape[1] == 4]
-        if len(tables) == 1 and (columns or len(found) == 1):
-            return from_table(tables[0].values(len(content)), columns)
+        if len(tables) == 1 and (layout.columns or len(found) == 1):
+            return from_table(tables[0].values(len(content)), layout)
         structs = [each.name for each in found.values() if each.kind == "struct"]
         fields = ", ".join(f"{f} = {structs[0]}.{f}" for f in ("ts", "x", "y", "p")) if structs else ""
         convert = f'in MATLAB: {fields}; save(file, "ts", "x", "y", "p", "-v7")' if structs else (
@@ -98,7 +99,7 @@ def read_mat(path: Path, columns: str) -> np.ndarray:
     check_size(sum(math.prod(found[name].shape) for name in names), len(content))  # of a byte at least
     arrays = {name: found[name].values(len(content)) for name in names}
     one = {name: each.reshape(-1) if max(each.shape) == each.size else each for name, each in arrays.items()}
-    return from_columns(one)
+    return from_columns(one, layout.time_unit)
 
 
 def _stated(file: IO[bytes]) -> str:

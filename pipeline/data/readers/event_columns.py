@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,25 @@ ALIASES = {
 }
 KNOWN = frozenset(name for names in ALIASES.values() for name in names)
 TAKEN = "columns of whole numbers named t, x, y and p, t in us"
+UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}  # microseconds of a unit; a ns is a thousandth of one
 FREE_BYTES, EXPANSION = 64 << 20, 32  # a file may unpack to this many bytes, plus this factor times its size
 MOST_BYTES = 512 << 20  # a recording is one sample of a classifier, and this holds 40 million events of 13 bytes
 _SECONDS = (
     10_000  # times with fractions that span less than this are not in us; recordings in s are hardly longer than hours
 )
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a recipe says of event files that do not say it themselves.
+
+    Attributes:
+        columns: order of the columns of arrays without names, for example "txyp".
+        time_unit: unit of the times, one of UNITS_US.
+    """
+
+    columns: str = ""
+    time_unit: str = "us"
 
 
 class EventFileError(Exception):
@@ -82,11 +97,12 @@ def check_size(declared: int, stored: int) -> None:
         )
 
 
-def from_columns(source: Any) -> np.ndarray:
+def from_columns(source: Any, time_unit: str = "us") -> np.ndarray:
     """Converts a structured array, or arrays by name, to EVENT_DTYPE.
 
     Args:
-        source: columns named t (microseconds), x, y and p, or as in ALIASES.
+        source: columns named t, x, y and p, or as in ALIASES.
+        time_unit: unit of t. Other units than "us" are rounded to whole microseconds, ns downwards.
 
     Raises:
         EventFileError: a column is missing, values are not integers that fit, or polarity has other codes than 0 and
@@ -106,6 +122,7 @@ def from_columns(source: Any) -> np.ndarray:
     if len({column.shape for column in columns.values()}) > 1 or columns["t"].ndim != 1:
         shapes = ", ".join(f"{field} {list(column.shape)}" for field, column in columns.items())
         raise unknown_layout(f"{shapes}, so t, x, y and p are not columns of one length", "convert them to such")
+    columns["t"] = _in_us(columns["t"], time_unit)
     columns = {field: _whole(field, column) for field, column in columns.items()}
     columns["p"] = _polarity(columns["p"])
     events = np.empty(len(columns["t"]), EVENT_DTYPE)
@@ -120,12 +137,12 @@ def from_columns(source: Any) -> np.ndarray:
     return events
 
 
-def from_table(table: np.ndarray, columns: str) -> np.ndarray:
+def from_table(table: np.ndarray, layout: Table) -> np.ndarray:
     """Converts an array `[N, 4]` to EVENT_DTYPE.
 
     Args:
         table: one event in each row.
-        columns: order of the columns, for example "txyp".
+        layout: order of the columns, and unit of the times.
     """
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iufb":
         hint = "convert it to such columns"
@@ -138,23 +155,23 @@ def from_table(table: np.ndarray, columns: str) -> np.ndarray:
             hint,
             f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
         )
-    if not columns:
+    if not layout.columns:
         raise unknown_layout(
             f"an array without fields, {describe(table)}",
             f'say what its columns are: data.columns = "{_likely(table)}", if `spikeport data preview` looks right',
             f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
         )
-    return from_columns({name: table[:, number] for number, name in enumerate(columns)})
+    return from_columns({name: table[:, number] for number, name in enumerate(layout.columns)}, layout.time_unit)
 
 
-def events_of(array: np.ndarray, columns: str) -> np.ndarray:
+def events_of(array: np.ndarray, layout: Table) -> np.ndarray:
     """Converts a structured array, or an array `[N, 4]`, to EVENT_DTYPE.
 
     Args:
         array: the events.
-        columns: order of the columns of an array without fields, for example "txyp".
+        layout: order of the columns of an array without fields, and unit of the times.
     """
-    return from_table(array, columns) if array.dtype.names is None else from_columns(array)
+    return from_table(array, layout) if array.dtype.names is None else from_columns(array, layout.time_unit)
 
 
 def describe(array: np.ndarray) -> str:
@@ -188,6 +205,21 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(name[:60] for name in names[:8]) + (" and more" if len(names) > 8 else "") if names else "none"
 
 
+def _in_us(times: np.ndarray, unit: str) -> np.ndarray:
+    """Times in microseconds."""
+    if unit == "us" or times.dtype.kind not in "iuf":
+        return times
+    if unit == "ns" and times.dtype.kind in "iu":
+        return times // 1_000
+    if times.dtype.kind in "iu":
+        low, high = (int(times.min()), int(times.max())) if len(times) else (0, 0)
+        if max(-low, high) * UNITS_US[unit] >= 2**63:
+            raise unknown_layout(f"t = {high} {unit}", "correct data.time_unit", f"times in {unit} that fit 64 bits")
+        return times.astype(np.int64) * UNITS_US[unit]
+    scaled = times.astype(np.float64) * UNITS_US[unit]
+    return np.floor(scaled / 1_000) if unit == "ns" else np.rint(scaled)
+
+
 def _whole(field: str, column: np.ndarray) -> np.ndarray:
     """The column as integers or bool; floats with integer values, as MATLAB writes them, are converted exactly."""
     if column.dtype.kind in "iub":
@@ -205,7 +237,7 @@ def _whole(field: str, column: np.ndarray) -> np.ndarray:
         hint = "times must be whole microseconds: convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
         if span < _SECONDS:
             hint = f"times must be whole microseconds: t spans {span:.6g}: if it is in s, convert it with "
-            hint += "numpy.rint(t * 1e6).astype(numpy.int64)"
+            hint += "numpy.rint(t * 1e6).astype(numpy.int64), or set data.time_unit"
     raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", hint)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from spikeport.errors import MissingDependencyError
 from spikeport.pipeline.data.readers.event_columns import (
+    Table,
     check_size,
     describe,
     event_names,
@@ -31,14 +32,14 @@ _CONVERT = "convert it: write t, x, y and p as data sets into the group events"
 _TAKEN = "data sets t (in us), x, y and p in the group events or at the top, or Metavision's CD/events"
 
 
-def read_h5(path: Path, columns: str) -> np.ndarray:
+def read_h5(path: Path, layout: Table) -> np.ndarray:
     """Reads columns in the root or in `events`, or a data set `events`, `CD/events` or of any name if it is alone.
 
     DSEC's files have columns in `events`. Their `t_offset` is not added: the first event of a recording is time zero.
 
     Args:
         path: the file.
-        columns: order of the columns of a data set `[N, 4]`, for example "txyp".
+        layout: order of the columns of an array `[N, 4]`, and unit of the times.
 
     Raises:
         EventFileError: the file is damaged or has another layout.
@@ -54,14 +55,14 @@ def read_h5(path: Path, columns: str) -> np.ndarray:
         elif _is_group(file, "CD") and "events" in _inside(file, "CD"):  # Metavision's
             found = _inside(_inside(file, "CD"), "events")
         if isinstance(found, h5py.Dataset):
-            return events_of(_values(found, size, path), columns)
+            return events_of(_values(found, size, path), layout)
         names = event_names([str(name) for name in itertools.islice(found, _MOST_NAMES)])
         items = {name: _inside(found, name) for name in names}
         sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
         if len(sets) < 4:
-            return events_of(_values(_alone(file, columns), size, path), columns)
+            return events_of(_values(_alone(file, layout.columns), size, path), layout)
         check_size(sum(_declared(item) for item in sets.values()), size)
-        return from_columns({name: _values(item, size, path) for name, item in sets.items()})
+        return from_columns({name: _values(item, size, path) for name, item in sets.items()}, layout.time_unit)
 
 
 def _inside(group: Any, name: str) -> Any:

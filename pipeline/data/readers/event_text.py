@@ -18,6 +18,7 @@ from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.readers.event_columns import (
     ALIASES,
     EventFileError,
+    Table,
     check_size,
     damaged,
     from_columns,
@@ -52,12 +53,12 @@ class _Layout:
     header: bool = False
 
 
-def read_text(path: Path, columns: str) -> np.ndarray:
-    """Reads one event from each line. Names in the file come before `columns`.
+def read_text(path: Path, layout: Table) -> np.ndarray:
+    """Reads one event from each line. Names in the file come before `layout.columns`.
 
     Args:
         path: the file.
-        columns: order of the columns where the file does not name them, for example "txyp".
+        layout: order of the columns where the file does not name them, and unit of the times.
 
     Returns:
         EVENT_DTYPE `[N]`.
@@ -67,7 +68,7 @@ def read_text(path: Path, columns: str) -> np.ndarray:
     """
     size = os.path.getsize(path)
     check_size(size, size)
-    layout: _Layout | None = None
+    stated: _Layout | None = None
     found: list[dict[str, np.ndarray]] = []
     lines = events = 0
     for piece in _pieces(path):
@@ -75,22 +76,22 @@ def read_text(path: Path, columns: str) -> np.ndarray:
         if b"True" in rows or b"False" in rows:
             rows = _BOOL.sub(lambda match: b"1" if match[0] == b"True" else b"0", rows)
         start = len(rows) - len(rows.lstrip())
-        if layout is None and start < len(rows):
+        if stated is None and start < len(rows):
             first = rows[start:].partition(b"\n")[0].strip()
-            layout = _layout(first, piece, columns)
-            if layout.header:
+            stated = _layout(first, piece, layout.columns)
+            if stated.header:
                 rows = rows[:start] + rows[start + len(first) :]
-        if layout is not None and rows.strip():
-            table = _table(rows, layout, lines)
-            if not layout.names:
-                from_table(table, "")  # raises, with a likely order
+        if stated is not None and rows.strip():
+            table = _table(rows, stated, lines)
+            if not stated.names:
+                from_table(table, Table())  # raises, with a likely order
             events += len(table)
             check_size(events * EVENT_DTYPE.itemsize, size)
-            found.append({name: _narrowed(table[:, n]) for n, name in enumerate(layout.names)})
+            found.append({name: _narrowed(table[:, n]) for n, name in enumerate(stated.names)})
         lines += piece.count(b"\n")
     if not found:
         return np.empty(0, EVENT_DTYPE)
-    return from_columns({name: np.concatenate([each.pop(name) for each in found]) for name in "txyp"})
+    return from_columns({name: np.concatenate([each.pop(name) for each in found]) for name in "txyp"}, layout.time_unit)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import in_order
 from spikeport.pipeline.data.readers import aedat, aedat4, event_arrays, event_hdf5, event_streams, event_text
-from spikeport.pipeline.data.readers.event_columns import EventFileError, damaged
+from spikeport.pipeline.data.readers.event_columns import EventFileError, Table, damaged
 from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
 from spikeport.pipeline.data.readers.orientation import turned
 from spikeport.pipeline.data.readers.sensor_view import SensorView
@@ -28,12 +28,14 @@ class Reading:
     Attributes:
         orientation: how the sensor was mounted, see `turned`.
         columns: order of the columns of tables without names.
+        time_unit: unit of the times of formats that do not state one.
         sort: whether events may be sorted by time.
         view: part of a larger sensor, and its scale; None: the sensor is the frame.
     """
 
     orientation: str = "as-stored"
     columns: str = ""
+    time_unit: str = "us"
     sort: bool = False
     view: SensorView | None = None
 
@@ -100,7 +102,7 @@ def read_events(
             events = decode(path)
         else:
             _check_extension(path)
-            events = READERS[path.suffix.lower()](path, reading.columns)
+            events = _read(path, reading)
         if not len(events):
             raise EventFileError("it holds no event", message="this event file is empty", hint="remove it")
     except (UserError, ImportError):
@@ -117,6 +119,16 @@ def read_events(
     return events
 
 
+def _read(path: Path, reading: Reading) -> np.ndarray:
+    extension = path.suffix.lower()
+    if reading.time_unit != "us" and extension not in TABLES:
+        raise EventFileError(
+            f"{extension} files state their times in microseconds", message="data.time_unit has no meaning here",
+            hint=f'set data.time_unit = "us"; it is for {", ".join(sorted(TABLES))}',
+        )  # fmt: skip
+    return READERS[extension](path, Table(columns=reading.columns, time_unit=reading.time_unit))
+
+
 def _read_nmnist(path: Path) -> np.ndarray:
     content = event_streams.content_of(path)
     if len(content) % EVENT_BYTES:
@@ -126,12 +138,12 @@ def _read_nmnist(path: Path) -> np.ndarray:
     return decode(content)
 
 
-Reader = Callable[[Path, str], np.ndarray]  # the file, and what the columns of a table without names are
+Reader = Callable[[Path, Table], np.ndarray]  # the file, and what the recipe says of tables
 
 
 def _stream(read: Callable[[Path], np.ndarray]) -> Reader:
     """The reader of a stream format that names its content."""
-    return lambda path, columns: read(path)
+    return lambda path, layout: read(path)
 
 
 READERS: dict[str, Reader] = {
@@ -148,6 +160,8 @@ READERS: dict[str, Reader] = {
     ".csv": event_text.read_text,
     ".txt": event_text.read_text,
 }
+
+TABLES = {".npy", ".npz", ".h5", ".hdf5", ".mat", ".csv", ".txt"}  # formats of columns, which state no unit
 
 _BEGINNINGS: dict[bytes, tuple[str, ...]] = {
     b"\x89HDF\r\n\x1a\n": (".h5", ".hdf5"),

@@ -57,7 +57,9 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         official = np.arange(len(files) + len(test_files)) >= len(files)
         files = [*files, *test_files]
     view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
-    reading = Reading(orientation=data.orientation, columns=data.columns, sort=data.sort, view=view)
+    reading = Reading(
+        orientation=data.orientation, columns=data.columns, time_unit=data.time_unit, sort=data.sort, view=view
+    )
     sensor = (data.height, data.width)
 
     def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:

@@ -56,6 +56,9 @@ class Data(Section):
     columns: str = Field(
         default="", description='class-folders: order of the columns of arrays [N, 4] without names, for example "txyp"'
     )
+    time_unit: Literal["us", "ms", "ns", "s"] = Field(
+        default="us", description="class-folders: unit of the times in files that state none"
+    )
     sort: bool = Field(default=False, description="class-folders: sort events by time where a file is out of order")
     sensor: tuple[Side, Side] | tuple[()] = Field(
         default=(), description="class-folders: [width, height] of the upright sensor, if its events are scaled"
@@ -121,8 +124,8 @@ class Data(Section):
             )
         if self.source != "class-folders":
             for name, default in (
-                ("orientation", "as-stored"), ("columns", ""), ("sort", False), ("sensor", ()), ("crop", ()),
-                ("test_events", ""),
+                ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sort", False), ("sensor", ()),
+                ("crop", ()), ("test_events", ""),
             ):  # fmt: skip
                 if getattr(self, name) != default:
                     raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
