@@ -27,7 +27,12 @@ IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a tempo
 _PIECE = 1 << 20
 _DEFLATE_LIMIT = 1100  # deflate cannot expand further
 _FORMATS = "is not a .npz file of plain arrays"
+ONE_SAMPLE = "this is one sample; add the axis of samples: frames[None]"
 _HINT = "write it with numpy.savez(path, frames=...)"
+_ARE_EVENTS = (
+    "these are events; a recipe bins them to frames: in Python, numpy.savez('frames.npz', "
+    "frames=spikeport.load_dataset('RECIPE.toml').test.frames), and spikeport run writes test-frames.npz"
+)
 
 
 def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.ndarray | None = None) -> None:
@@ -121,8 +126,10 @@ def open_frames(
 def _check_shape(frames: np.ndarray, input_shape: Shape, where: str) -> None:
     size = math.prod(input_shape)
     if frames.ndim < 3 or math.prod(frames.shape[2:]) != size or frames.shape[1] == 0:
+        one = frames.ndim > 1 and math.prod(frames.shape[1:]) == size
         raise UserError(f"frames have shape {frames.shape}", where=where,
-                        cause=f"the network takes [N, T, {', '.join(map(str, input_shape))}]")  # fmt: skip
+                        cause=f"the network takes [N, T, {', '.join(map(str, input_shape))}]",
+                        hint=ONE_SAMPLE if one else "")  # fmt: skip
     if not len(frames):
         raise UserError("holds 0 samples", where=where, cause=f"frames have shape {frames.shape}",
                         hint="save one sample or more")  # fmt: skip
@@ -136,7 +143,9 @@ def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray |
         names = [entry.filename for entry in archive.infolist()]
         if "frames.npy" not in names:
             held = sorted(name.removesuffix(".npy")[:40] for name in names)[:8]
-            raise UserError(f"holds {held}, not `frames`", where=where, hint="save frames=[N, T, ...]")
+            events = {"x.npy", "y.npy"} <= set(names) or "events.npy" in names
+            hint = _ARE_EVENTS if events else "save frames=[N, T, ...]"
+            raise UserError(f"holds {held}, not `frames`", where=where, hint=hint)
         if len(set(names)) != len(names):
             raise zipfile.BadZipFile("a name occurs in it twice")
         frames = _member(file, archive, "frames.npy", where)
@@ -211,8 +220,11 @@ def _header(file: IO[bytes], name: str, size: int, where: str) -> tuple[tuple[in
     what = name.removesuffix(".npy")
     if dtype.hasobject:
         raise ValueError(f"{what} holds Python objects")
+    if dtype.names and what != "labels":
+        raise UserError(f"{what} has records of {', '.join(dtype.names)[:100]}, not frames", where=where,
+                        hint=_ARE_EVENTS if {"x", "y"} <= {n.lower() for n in dtype.names} else _HINT)  # fmt: skip
     if dtype.kind not in "uib":
-        raise UserError(f"{what} are {dtype}, not integers", where=where,
+        raise UserError(f"{what} has the type {dtype}, not integers", where=where,
                         hint="binarize to uint8" if what != "labels" else "save class numbers")  # fmt: skip
     if len(shape) > 16 or any(type(length) is not int or length < 0 for length in shape):
         raise ValueError(f"{what} states the shape {str(shape)[:100]}")

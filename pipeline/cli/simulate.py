@@ -26,7 +26,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def simulate(
-    net: Annotated[Path, typer.Argument(metavar="NET", help="A .net file, written by Spikeport or lava-dl.")],
+    net: Annotated[
+        Path,
+        typer.Argument(
+            metavar="NET", help="A .net file, written by Spikeport or lava-dl, or a run folder, for its own."
+        ),
+    ],
     frames: Input,
     backend: Annotated[
         str,
@@ -94,6 +99,7 @@ def simulate(
     from spikeport.export.network.sampling import draw, words
     from spikeport.pipeline.cli.simulation import Job, chosen, in_backend, in_reference, simulate_and_compare
     from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.checks import net_file
 
     if per_step and (out is None or backend != "reference"):
         raise UserError(
@@ -101,6 +107,7 @@ def simulate(
             where="--per-step",
             hint="give --out TRACE.npz, and no other --backend than reference",
         )
+    net = net_file(net)
     if out is not None:
         check_file(out, "spike trace", is_trace, reads=(net, frames))
     check_device(device or "cpu")

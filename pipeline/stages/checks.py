@@ -9,7 +9,7 @@ from spikeport._startup import paused_gc
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.run_folder import RECIPE, RunFolder
+from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, RunFolder, open_run
 
 
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
@@ -84,15 +84,47 @@ def require_backends(names: Iterable[str]) -> None:
         ) from None
 
 
+def net_file(path: Path) -> Path:
+    """The .net file that a command is given: the file itself, or that of a run folder.
+
+    Args:
+        path: a .net file or a run folder.
+
+    Raises:
+        UserError: a folder that is no run, or a run whose network is not exported yet.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / MANIFEST).is_file():
+        raise UserError("this is a folder, not a .net file", where=str(path), hint="name a .net file, or a run folder")
+    run = open_run(path)
+    require_exported(run)
+    return run.file("student.net")
+
+
+def require_exported(run: RunFolder) -> None:
+    """Raises UserError for a run without student.net, as `spikeport train` leaves it, with the command that goes on."""
+    if "export" not in run.manifest["stages"]:
+        raise UserError(
+            "this run has no student.net yet: its stage export has not run",
+            where=str(run.path),
+            hint=f"{_continued(run)} runs the remaining stages",
+        )
+
+
 def require_whole(run: RunFolder, stages: Iterable[str]) -> None:
     """Raises UserError that names what is missing or changed of `stages`."""
     found = [(stage, run.what_is_wrong(stage)) for stage in stages]
     faults = "; ".join(f"stage {stage}: {fault}" for stage, fault in found if fault)
     if faults:
-        again = f"spikeport run {run.file(RECIPE)} --out {run.path} --resume"
         raise UserError(
             "this run is not whole",
             where=str(run.path),
             cause=faults,
-            hint=f"put the files back; or let {again} do these stages and all after them again",
+            hint=f"put the files back; or let {_continued(run)} do these stages and all after them again",
         )
+
+
+def _continued(run: RunFolder) -> str:
+    """The command that continues a run."""
+    return f"spikeport run {run.file(RECIPE)} --out {run.path} --resume"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
+from spikeport.export.formats.frames_file import ONE_SAMPLE
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.values import Shape
 
@@ -62,10 +63,11 @@ def frames_array(frames: Any, input_shape: Shape, where: str = "") -> np.ndarray
     array: np.ndarray = np.asarray(frames)
     if array.ndim != 2 + len(input_shape) or array.shape[2:] != tuple(input_shape):
         shape = ", ".join(map(str, input_shape))
+        one = array.shape[1:] == tuple(input_shape)
         raise UserError(
             f"frames have shape {array.shape}, which is not [N, T, {shape}]",
             where=where,
-            hint="give one row a sample, time steps second",
+            hint=ONE_SAMPLE if one else "give one row a sample, time steps second",
         )
     if array.dtype.kind not in "bui":
         raise UserError(f"frames are {array.dtype}, not whole numbers", where=where, hint="give uint8 counts of events")

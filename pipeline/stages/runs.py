@@ -106,10 +106,16 @@ def check(
 
     Returns:
         All comparisons; `.mismatches` counts the entries that differ.
+
+    Raises:
+        UserError: the run was trained only, and has no .net file.
+        MissingDependencyError: a backend is not installed.
     """
+    from spikeport.pipeline.stages.checks import require_exported
     from spikeport.pipeline.stages.deploy import check as compare_spikes
 
     opened = as_run(run)
+    require_exported(opened.folder)
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(CannotWriteError):  # no process writes into a read-only folder
             stack.enter_context(locked(opened.path))

@@ -64,6 +64,8 @@ def sweep(
         MissingDependencyError: all trials lacked something, such as the data.
     """
     recipe, trials = plan_trials(source, overrides, settings, seeds=seeds, folds=folds)
+    if len(trials) == 1:
+        log("note: one setting, one seed and no folds: nothing is compared; add --over, --seeds or --folds")
     with locked(out):
         _claim(out, recipe, resume)
         results = _TrialLog(recipe, settings, trials, out, jobs, log, seeds, folds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ def split_by_class(
     folds: int = 0,
     fold: int = 0,
     without_recordings: bool = False,
+    classes: Sequence[str] = (),
 ) -> Split:
     """A random split with the asked sizes, classes in proportion (to less than one recording).
 
@@ -52,6 +54,7 @@ def split_by_class(
         folds: number of folds; 0: off. With folds, `test` is not used.
         fold: which fold is the test part; over all folds each recording is tested once.
         without_recordings: train on none; `test` 0 takes all.
+        classes: names of the classes, for errors.
 
     Raises:
         UserError: there are too few recordings, or a class has none in the training part.
@@ -90,7 +93,7 @@ def split_by_class(
     else:
         tested = _draw(pools, test)
     validated, trained = _draw(pools, validation), _draw(pools, train)
-    _check_classes(labels, trained)
+    _check_classes(labels, trained, classes)
     return Split(train=trained, validation=validated, test=tested)
 
 
@@ -116,7 +119,7 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
     given = given_parts(found, data)
     if given.parts is not None or given.groups is not None:
         train, validation, test = stated_split(labels, given, data)
-        _check_classes(labels, train)
+        _check_classes(labels, train, found.classes)
         return Split(train=train, validation=validation, test=test), np.concatenate([validation, test])
     if data.split == "random":
         split = split_by_class(
@@ -128,6 +131,7 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
             folds=data.folds,
             fold=data.fold,
             without_recordings=data.without_recordings,
+            classes=found.classes,
         )
         return split, np.concatenate([split.validation, split.test])
     if data.without_recordings and data.train:
@@ -153,7 +157,7 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
         trained = _drawn(labels, np.setdiff1d(training, validated), data.train, generator, "data.train")
         if not len(trained):
             raise UserError("nothing is left to train on", where="data.validation", hint="lower data.validation")
-    _check_classes(labels, trained)
+    _check_classes(labels, trained, found.classes)
     return Split(train=trained, validation=validated, test=tested), np.concatenate([validated, test_rows])
 
 
@@ -202,16 +206,19 @@ def _draw(pools: list[np.ndarray], size: int) -> np.ndarray:
     return taken
 
 
-def _check_classes(labels: np.ndarray, trained: np.ndarray) -> None:
-    classes = np.unique(labels)
-    if not len(trained) or len(np.unique(labels[trained])) == len(classes):
+def _check_classes(labels: np.ndarray, trained: np.ndarray, names: Sequence[str] = ()) -> None:
+    missing = np.setdiff1d(labels, labels[trained])
+    if not len(trained) or not len(missing):
         return
-    smallest = int(np.bincount(np.searchsorted(classes, labels)).min())
+    counts = np.bincount(labels)
+    rare = int(missing[np.argmin(counts[missing])])
+    name = repr(names[rare]) if names else str(rare)
     raise UserError(
         "a class has no recording left to train on",
         where="data",
-        cause=f"the smallest class has {smallest} of {len(labels)} recordings, train gets {len(trained)}",
-        hint="raise data.train, lower data.validation and data.test, or add recordings to that class",
+        cause=f"class {name} has {counts[rare]} of {len(labels)} recordings, train gets {len(trained)} of all classes",
+        hint="add recordings to that class, raise data.train, lower data.validation and data.test, or leave the class "
+        "out: move its folder out of the data set",
     )
 
 

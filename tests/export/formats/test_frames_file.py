@@ -31,7 +31,7 @@ def test_flat_frames_are_shaped_to_the_network(tmp_path):
     ("arrays", "words"),
     [
         ({"frames": np.full((1, 2, *SHAPE), 3, dtype=np.uint8)}, "values from 3 to 3.*--clip"),
-        ({"frames": np.zeros((1, 2, *SHAPE))}, "float64, not integers"),
+        ({"frames": np.zeros((1, 2, *SHAPE))}, "type float64, not integers"),
         ({"frames": np.zeros((1, 2, 4, 3, 2), dtype=np.uint8)}, "axes .*put the axes in the order C, H, W"),
         ({"frames": np.zeros((1, 2, 5), dtype=np.uint8)}, "the network takes"),
         ({"pictures": np.zeros(3)}, "not `frames`"),
@@ -169,7 +169,7 @@ def test_headers_that_lie_are_refused(tmp_path, data, packed):
             archive.writestr("frames.npy", data)
     else:
         path.write_bytes(data)
-    with pytest.raises(UserError, match=r"is not a \.npz file|integers|frames have shape"):
+    with pytest.raises(UserError, match=r"is not a \.npz file|integers|records of a|frames have shape"):
         open_frames(path, SHAPE)
 
 

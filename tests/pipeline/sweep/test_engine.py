@@ -221,8 +221,10 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     folder = tmp_path / "runs" / "sweep-tiny"
     assert (folder / "sweep.md").is_file()
     assert (folder / result["trials"][0]["run"] / "quantized.safetensors").is_file()
-    code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.train=30", "--out", "other", "-q")
+    assert "nothing is compared" not in err
+    code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.train=30", "--out", "other")
     assert code == 2
+    assert "one setting, one seed and no folds: nothing is compared; add --over, --seeds or --folds" in err
     assert "1 of 1 trials failed" in err
     assert "too few recordings" in err
     code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.root=gone", "--out", "third", "-q")

@@ -111,8 +111,10 @@ def test_too_few_recordings_are_counted_in_the_message() -> None:
 
 def test_a_class_without_training_recordings_is_refused() -> None:
     labels = np.array([0] * 30 + [1])
-    with pytest.raises(UserError, match="the smallest class has 1 of 31 recordings, train gets 2"):
+    with pytest.raises(UserError, match=r"class 1 has 1 of 31 recordings, train gets 2 of .* move its folder out"):
         split_by_class(labels, train=2, validation=5, test=5, seed=0)
+    with pytest.raises(UserError, match="class 'rare' has 1 of 31 recordings"):
+        split_by_class(labels, train=2, validation=5, test=5, seed=0, classes=("often", "rare"))
 
 
 def test_few_to_train_on_and_all_others_to_test_on() -> None:
