@@ -151,7 +151,10 @@ def _too_long(facts: np.ndarray, window: int) -> str:
             f"one and last {period(long)}: remove the stray events before them, for time zero is the first event"
         )
     if core >= _FAR * window and core / 1000 <= _SLACK * window:
-        return f"the median recording lasts {period(core)}: are its times in ns? Then it lasts {period(core / 1000)} (data.time_unit)"
+        return (
+            f"the median recording lasts {period(core)}: are its times in ns? "
+            f"Then it lasts {period(core / 1000)} (data.time_unit)"
+        )
     return f"the median recording lasts {period(core)}: raise data.steps or data.step_us, or choose data.window"
 
 
