@@ -21,8 +21,8 @@ COMPILED = "--bits 4|--clones 2|--row-scales 2|--calibrate f.npz|--check f.npz|-
 SHAPE, NEURONS = "--input-shape 5", "--reset zero|--if-gain per-step"
 REFUSED = {
     ("export", "net"): f"{GRAPH}|{COMPILED}",
-    ("export", "run"): f"{GRAPH}|{COMPILED}|{SHAPE}|--readout spikes|--message-bits 2",
-    ("export", "network"): NEURONS,
+    ("export", "run"): f"{GRAPH}|{COMPILED}|{SHAPE}|--readout spikes|--message-bits 2|--scaled-frames",
+    ("export", "network"): f"{NEURONS}|--scaled-frames",
     ("profile", "net"): "--from norse|--reset zero|--if-gain per-step",
     ("profile", "run"): f"--input f.npz|{NIR}|{SHAPE}",
     ("check-network", "net"): f"{GRAPH}|--frames f.npz",
