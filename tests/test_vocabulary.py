@@ -23,7 +23,7 @@ WORDS = {  # a regular expression, and what is written in its place
     r"\bworld_of\b|\bshared_statistics\b|\bnarrow_forwards\b": "world_size, sync_batch_norm, autocast_forwards",
     r"\bsummed\(|\b_wide\b|\b_narrow\b": "all_reduce, to_float32, autocast",
     r"\boptimi[sz]er_of\b|\blearning_rate_factor\b|\blr_start\b|\blr_end\b|\btraining\.clip\b": "build_optimizer, ...",
-    r"\bEventFiles\b|\bwhich_tested\b|\blineage\b|\btraining[./]metrics\b": "TensorBoardWriter, leakage, epoch_log",
+    r"\bEventFiles\b|\bwhich_tested\b|\blineage\b|\btraining[./]metrics\b": "loggers, leakage, epoch_log",
     r"\bin_both\b|\btally\b|\bunpriced\b|\bpric(?:es?|ed|ing)\b": "trace_totals, estimate_energy, unknown_terms",
     r"\bEnergyAccount\b|\bdef account\b|\baccount for\b": "EnergyEstimate, estimate_energy",
     r"\bearly[_ ]reading\b|\bRead earlier\b|\brivals?\b|\bwording\b": "early_exit, baseline_models, describe",

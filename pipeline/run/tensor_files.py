@@ -66,6 +66,18 @@ def read_tree(path: str | os.PathLike[str]) -> Any:
         ) from error
 
 
+def check_tree(tree: object) -> None:
+    """Checks that `write_tree` can hold a value.
+
+    Args:
+        tree: the value.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    _encode(tree, {})
+
+
 def _seal(text: str, tensors: dict[str, Tensor]) -> str:
     """Digest of a checkpoint's content, so that a changed bit is noticed."""
     digest = hashlib.sha256(text.encode())

@@ -13,7 +13,7 @@ from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, RunFolder, open_
 
 
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
-    """Checks method, losses, teacher and student of a recipe, before any folder is made.
+    """Checks method, losses, networks, logger and callbacks of a recipe, before any folder is made.
 
     Args:
         recipe: the recipe.
@@ -24,17 +24,20 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
 
     Raises:
         UserError: the recipe cannot be trained as it is.
+        MissingDependencyError: the package of the logger is not installed.
     """
     with paused_gc():  # torch and Lightning
         from spikeport.pipeline.distillation.method_spec import method_spec
         from spikeport.pipeline.distillation.objective import check_spec
         from spikeport.pipeline.models.students.build import check_student
         from spikeport.pipeline.models.teachers.build import check_teacher
+        from spikeport.pipeline.training.plugins import check_plugins
 
     frame = recipe.data.height, recipe.data.width
     _check_settings(recipe)
     check_spec(method_spec(recipe.distillation))
     check_teacher(recipe.teacher, frame)
+    check_plugins(recipe.training)
     return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
 
 

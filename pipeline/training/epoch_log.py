@@ -1,17 +1,14 @@
-"""The log of a training's epochs: JSON lines, and TensorBoard's event files."""
+"""The log of the epochs of a run's trainings, as JSON lines."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
-from spikeport.errors import MissingDependencyError
 from spikeport.files import write_text
 from spikeport.pipeline.training.results import EpochRow
 
@@ -72,52 +69,3 @@ def forget_metrics(path: Path, stages: Iterable[str]) -> None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
-class TensorBoardWriter:
-    """A folder of TensorBoard's event files, one scalar for each number and epoch.
-
-    Args:
-        folder: where the files are written.
-        done: epochs that are in it already. What a killed training wrote beyond them is hidden.
-
-    Raises:
-        MissingDependencyError: no writer is installed.
-    """
-
-    def __init__(self, folder: Path, done: int) -> None:
-        self._writer = _writer_class()(str(folder), purge_step=done + 1 if done else None)
-
-    def write(self, row: EpochRow) -> None:
-        """Writes the numbers of a row. Each number of a list or table has a name of its own.
-
-        Args:
-            row: the row of an epoch.
-        """
-        for name, value in row.to_json().items():
-            if name == "epoch" or not isinstance(value, (int, float, list, dict)):
-                continue
-            entries = dict(enumerate(value)) if isinstance(value, list) else value
-            scalars = (
-                {f"{name}/{key}": entry for key, entry in entries.items()}
-                if isinstance(entries, dict)
-                else {name: value}
-            )
-            for tag, number in scalars.items():
-                self._writer.add_scalar(tag, number, row.epoch)
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._writer.close()
-
-
-def _writer_class() -> Any:
-    for module in ("torch.utils.tensorboard", "tensorboardX"):
-        with contextlib.suppress(ImportError):
-            return importlib.import_module(module).SummaryWriter
-    raise MissingDependencyError(
-        "no writer of TensorBoard's files is installed",
-        where="training.tensorboard",
-        hint="pip install 'spikeport[tensorboard]'",
-    )

@@ -22,7 +22,8 @@ from spikeport.pipeline.models.sync_batch_norm import sync_batch_norm
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.training.checkpoints import CHECKPOINT, SafeCheckpointIO, read_checkpoint
-from spikeport.pipeline.training.epoch_log import METRICS, TensorBoardWriter
+from spikeport.pipeline.training.epoch_log import METRICS
+from spikeport.pipeline.training.plugins import build_callbacks, build_logger, check_plugins, close_logger
 from spikeport.pipeline.training.precision import autocast_forwards, precision_plugin
 from spikeport.pipeline.training.results import BestEpoch
 from spikeport.pipeline.training.task import TrainingTask
@@ -38,7 +39,16 @@ ENGINE_KEYS = (
     "schedule",
     "warmup_start_factor",
     "min_lr_factor",
+    "callbacks",
 )
+
+
+class _ScoreEpoch(pl.Callback):
+    """Scores each epoch before the callbacks of the recipe see its end."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        assert isinstance(task, TrainingTask)
+        task.score_epoch()
 
 
 def fit(
@@ -64,10 +74,11 @@ def fit(
         The epoch whose weights are kept.
 
     Raises:
-        UserError: the checkpoint cannot be read or belongs to another recipe, the loss is not finite, or the machine
-            lacks what the recipe needs.
+        UserError: the checkpoint cannot be read or belongs to another recipe, the loss is not finite, the machine lacks
+            what the recipe needs, or a callback or logger failed.
     """
     keep_freed_memory()
+    check_plugins(training)
     task.settings, task.score_start = training, score_start
     task.identity |= {"engine": training.model_dump(include=set(ENGINE_KEYS))}
     task.report, task.folder, task.metrics = progress, folder, metrics or folder / METRICS
@@ -98,6 +109,11 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
     device, alone = "cuda" if gpu else "cpu", distributed.world_size(training) == 1
     with warnings.catch_warnings(), contextlib.ExitStack() as within:
         warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+        logger, callbacks = None, [_ScoreEpoch(), *build_callbacks(training)]
+        if training.logger != "none" and task.metrics:
+            done = [(row.epoch, row.numbers()) for row in task.history]
+            logger = build_logger(training, task.metrics.parent, task.stage, done)
+            within.callback(close_logger, logger)
         try:
             trainer = pl.Trainer(
                 accelerator="gpu" if gpu else "cpu",
@@ -110,7 +126,8 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
                 gradient_clip_val=training.gradient_clip_norm or None,
                 plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device), *_cluster()],
                 deterministic="warn" if gpu else None,
-                logger=False,
+                logger=logger or False,
+                callbacks=callbacks,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -118,13 +135,7 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
             )
         except MisconfigurationException as error:
             distributed.check_gpus(training)
-            raise UserError(
-                "this machine cannot train with these settings", where="training", cause=str(error)
-            ) from error
-        if training.tensorboard and trainer.is_global_zero and task.metrics:
-            folder = task.metrics.parent / "tensorboard" / task.stage
-            task.tensorboard = TensorBoardWriter(folder, len(task.history))
-            within.callback(task.tensorboard.close)
+            raise UserError("Lightning refuses these settings", where="training", cause=str(error)) from error
         within.enter_context(autocast_forwards(task.model, training.precision, device))
         if not alone:
             within.enter_context(sync_batch_norm(task))

@@ -80,6 +80,17 @@ class EpochRow:
         first = {name: values.pop(name) for name in ("stage", "epoch")}
         return {**first, **self.losses, **{name: value for name, value in values.items() if name not in left_out}}
 
+    def numbers(self) -> dict[str, float]:
+        """The numbers of the line by name, for loggers; those of lists and mappings as "name/key"."""
+        found: dict[str, float] = {}
+        for name, value in self.to_json().items():
+            entries = dict(enumerate(value)) if isinstance(value, list) else value
+            if isinstance(entries, dict):
+                found |= {f"{name}/{key}": entry for key, entry in entries.items()}
+            elif isinstance(entries, (int, float)) and name != "epoch":
+                found[name] = entries
+        return found
+
     def learning(self) -> Learning:
         """What findings about the training come from."""
         return {"epoch": self.epoch, "rates": self.rates, "gradient": self.gradient}

@@ -25,7 +25,7 @@ from spikeport.pipeline.training.best_weights import BestWeights
 from spikeport.pipeline.training.checkpoints import CHECKPOINT
 from spikeport.pipeline.training.ema import ExponentialMovingAverage
 from spikeport.pipeline.training.epoch_line import epoch_line
-from spikeport.pipeline.training.epoch_log import TensorBoardWriter, write_metrics
+from spikeport.pipeline.training.epoch_log import write_metrics
 from spikeport.pipeline.training.optim import build_optimizer, lr_lambda
 from spikeport.pipeline.training.results import EpochRow
 from spikeport.progress import LineProgress, NamedProgress
@@ -65,7 +65,6 @@ class TrainingTask(pl.LightningModule):
         report: progress callback, called as (steps done, steps in all, stage).
         folder: where the checkpoint is written.
         metrics: file of the log.
-        tensorboard: writer of TensorBoard's files.
     """
 
     score_is_loss: ClassVar[bool] = False
@@ -101,7 +100,6 @@ class TrainingTask(pl.LightningModule):
         self.report: NamedProgress | None = None
         self.folder: Path | None = None
         self.metrics: Path | None = None
-        self.tensorboard: TensorBoardWriter | None = None
         self._rows: tuple[Tensor, ...] = ()
         self._parts: list[dict[str, Tensor]] = []
         self._started = 0.0
@@ -236,7 +234,8 @@ class TrainingTask(pl.LightningModule):
         if self.ema and number % self.settings.accumulate == self.settings.accumulate - 1:
             self.ema.update_parameters(self.model)
 
-    def on_train_epoch_end(self) -> None:
+    def score_epoch(self) -> None:
+        """Scores the epoch that has ended, and adds its row to the log."""
         losses: dict[str, Any] = {}
         for name in self._parts[0]:
             mean = torch.stack([part[name].float() for part in self._parts]).mean(0)
@@ -261,13 +260,18 @@ class TrainingTask(pl.LightningModule):
             seconds=round(time.perf_counter() - self._started, 3),
         )
         self.history.append(row)
+        if self.settings.callbacks:  # in `trainer.callback_metrics`, where callbacks find it
+            self.log_dict(row.numbers(), logger=False)
+
+    def on_train_epoch_end(self) -> None:
         if self.folder:
             self.trainer.save_checkpoint(self.folder / CHECKPOINT)
         self.write_metrics()
-        if self.tensorboard:
-            self.tensorboard.write(row)
+        for logger in self.trainer.loggers if self.trainer.is_global_zero else ():
+            logger.log_metrics(self.history[-1].numbers(), self.history[-1].epoch)
+            logger.save()
         self._print()
-        self.trainer.should_stop = self.ended
+        self.trainer.should_stop = self.trainer.should_stop or self.ended
 
     def _print(self) -> None:
         """Prints the epoch, and signs of a network that does not learn, where the progress callback takes lines."""

@@ -22,7 +22,7 @@ from spikeport.pipeline.run.sections.fields import (
 )
 
 # Keys of [training] that say where it runs and what is written: a resumed training may have others.
-PLACEMENT_KEYS = ("accelerator", "devices", "nodes", "threads", "tensorboard")
+PLACEMENT_KEYS = ("accelerator", "devices", "nodes", "threads", "logger")
 
 
 class Training(Section):
@@ -55,7 +55,14 @@ class Training(Section):
     )
     patience: EpochsOrZero = Field(default=0, description="epochs without a better one that end the training; 0: off")
     precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(default="32", description="floating-point precision")
-    tensorboard: bool = Field(default=False, description="write TensorBoard files to the run's folder `tensorboard`")
+    logger: str = Field(
+        default="none",
+        description='"csv", "tensorboard", "wandb", or "package.module:factory" of a Lightning logger; "none": only '
+        "metrics.jsonl",
+    )
+    callbacks: tuple[str, ...] = Field(
+        default=(), description='callbacks of Lightning, each "package.module:Class", for every training'
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="device that trains")
     devices: Processes = Field(default=1, description="processes per machine; with GPUs, one GPU each")
     nodes: Processes = Field(default=1, description="machines that train together")

@@ -65,7 +65,7 @@ FREE = [
     ({"training": {"threads": 1}}, None),
     ({"training": {"devices": 2}}, None),
     ({"training": {"accelerator": "cpu"}}, None),
-    ({"training": {"tensorboard": True}}, None),
+    ({"training": {"logger": "csv"}}, None),
 ]
 
 

@@ -1,10 +1,8 @@
-"""Optimizers, accumulation, clipping, early stopping, precision and TensorBoard of a training."""
+"""Optimizers, accumulation, clipping, early stopping and precision of a training."""
 
 from __future__ import annotations
 
 import json
-import struct
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from learning_data import tiny_dataset, tiny_recipe
 from toy_training import LeastSquares, by_hand
 
-from spikeport.errors import MissingDependencyError, UserError
+from spikeport.errors import UserError
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.precision import autocast_forwards
@@ -130,28 +128,3 @@ def test_the_chips_arithmetic_is_never_narrow(tmp_path: Path) -> None:
         student = initial_student(recipe, tiny_dataset())
         tuned.append(qat_finetune(recipe, tiny_dataset(), student, tmp_path / precision).state_dict())
     assert all(torch.equal(tuned[0][key], tuned[1][key]) for key in tuned[0])
-
-
-def test_event_files_say_what_the_metrics_say(tmp_path: Path) -> None:
-    """Read back as TFRecords: a length, its checksum, an Event, its checksum."""
-    proto = pytest.importorskip("tensorboardX.proto.event_pb2")
-    toy = LeastSquares(3, [0.25, 0.5, 0.125])
-    fit(toy, tmp_path, settings(tensorboard=True))
-    (file,) = (tmp_path / "tensorboard" / "toy").iterdir()
-    data, scalars = file.read_bytes(), {}
-    while data:
-        (length,) = struct.unpack("<Q", data[:8])
-        event = proto.Event.FromString(data[12 : 12 + length])
-        scalars |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
-        data = data[16 + length :]
-    assert {step for _, step in scalars} == {1, 2, 3}
-    for row in toy.history:
-        for name in ("loss", "validation_accuracy", "lr"):
-            assert scalars[name, row.epoch] == np.float32(row.to_json()[name])
-
-
-def test_event_files_need_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("torch.utils.tensorboard", "tensorboardX"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingDependencyError, match=r"training.tensorboard: .*pip install 'spikeport\[tensorboard\]'"):
-        fit(LeastSquares(), tmp_path, settings(tensorboard=True))
