@@ -14,8 +14,8 @@ A network from elsewhere:
     export_network -> ExportedFiles.
 
 A run of your own:
-    list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset; run, train, open_run -> Run; check -> CheckResult;
-    profile; report; compare_runs -> RunComparison; sweep.
+    list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset; save_frames; run, train, open_run -> Run;
+    check -> CheckResult; profile; report; compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from spikeport.pipeline.stages.doctor import doctor
     from spikeport.pipeline.stages.export_files import ExportedFiles, export_network
+    from spikeport.pipeline.stages.frames import save_frames
     from spikeport.pipeline.stages.machine import (
         describe_dataset,
         download_dataset,
@@ -124,6 +125,7 @@ __all__ = [
     "replay",
     "report",
     "run",
+    "save_frames",
     "show_hardware",
     "simulate",
     "sweep",
@@ -149,6 +151,7 @@ _HOMES = {
     f"{_STAGES}.compiled_network": ("CompiledNetwork", "check_limits", "load_network", "quantize"),
     f"{_STAGES}.doctor": ("doctor",),
     f"{_STAGES}.export_files": ("ExportedFiles", "export_network"),
+    f"{_STAGES}.frames": ("save_frames",),
     f"{_STAGES}.machine": (
         "describe_dataset", "download_dataset", "install_lava", "lava_info", "list_datasets", "list_hardware",
         "preview_dataset", "show_hardware", "validate_hardware",

@@ -29,10 +29,7 @@ _DEFLATE_LIMIT = 1100  # deflate cannot expand further
 _FORMATS = "is not a .npz file of plain arrays"
 ONE_SAMPLE = "this is one sample; add the axis of samples: frames[None]"
 _HINT = "write it with numpy.savez(path, frames=...)"
-_ARE_EVENTS = (
-    "these are events; a recipe bins them to frames: in Python, numpy.savez('frames.npz', "
-    "frames=spikeport.load_dataset('RECIPE.toml').test.frames), and spikeport run writes test-frames.npz"
-)
+_ARE_EVENTS = "these are events, which a recipe bins to frames: spikeport frames RECIPE.toml --out frames.npz"
 
 
 def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.ndarray | None = None) -> None:

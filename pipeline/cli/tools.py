@@ -1,15 +1,15 @@
-"""The commands `hardware`, `data`, `lava` and `doctor`."""
+"""The commands `hardware`, `data`, `frames`, `lava` and `doctor`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from spikeport.notes import warning
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import Changes, Json, RecipeWord
+from spikeport.pipeline.cli.options import Changes, Json, Quiet, RecipeWord
 from spikeport.pipeline.stages.outputs import check_file, is_picture
 from spikeport.tables import text_table
 
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
     app.add_typer(hardware, name="hardware")
     app.add_typer(data, name="data")
+    app.command()(frames)
     app.add_typer(lava, name="lava")
     app.command()(doctor)
 
@@ -97,6 +98,35 @@ def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -
     show(result, json, [f"{key}: {value}" for key, value in _flat(result)])
     for text in (result["window"] or {}).get("warnings", []):
         warning(text)
+
+
+def frames(
+    recipe: RecipeWord,
+    out: Annotated[Path, typer.Option("--out", metavar="FRAMES.npz", help="File for frames and labels.")] = Path(
+        "frames.npz"
+    ),
+    part: Annotated[
+        Literal["train", "validation", "test"], typer.Option("--part", help="Part of the data set.")
+    ] = "test",
+    count: Annotated[
+        int, typer.Option("--count", min=0, help="Recordings, drawn at random by class. 0: all of the part.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
+    changes: Changes = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Writes binned frames of a recipe's recordings: what simulate, profile, export and adapt read as FRAMES.npz.
+
+    Example: `spikeport frames mine.toml --part train --count 200 --out frames.npz`
+    """
+    from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.frames import save_frames
+    from spikeport.pipeline.stages.settings import load_recipe
+
+    with ProgressPrinter(quiet=quiet) as progress:
+        keys = save_frames(load_recipe(recipe, changes), out, part=part, count=count, seed=seed, progress=progress)
+    show({"frames": str(out), "recordings": keys.tolist()}, json, [f"{out}: {len(keys):,} recordings"])
 
 
 @data.command("download")

@@ -80,6 +80,19 @@ def is_trace(file: Path) -> bool:
         return False
 
 
+def is_frames_file(file: Path) -> bool:
+    """Whether `file` holds frames, or frames and labels, and nothing else.
+
+    Args:
+        file: an existing file.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return {"frames.npy"} <= set(archive.namelist()) <= {"frames.npy", "labels.npy"}
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
 def is_picture(file: Path) -> bool:
     """Whether `file` is a picture that `data preview` wrote.
 

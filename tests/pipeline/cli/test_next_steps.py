@@ -52,16 +52,34 @@ def test_events_in_place_of_frames_are_called_events(spikeport, net, tmp_path, n
     code, _, err = spikeport("simulate", net, "--input", name)
     assert code == 2
     line = one_line(err)
-    assert f"{name}: {fault}. Hint: these are events; a recipe bins them to frames" in line
+    assert f"{name}: {fault}. Hint: these are events, which a recipe bins to frames: spikeport frames RECIPE" in line
 
 
-def test_the_way_to_frames_that_the_hint_names(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("part", "count"), [("test", 0), ("validation", 5), ("train", 30)])
+def test_the_way_to_frames_that_the_hint_names(spikeport, tmp_path, monkeypatch, part, count):
+    """They are those of the data set with their classes; a draw takes whole samples of all classes."""
     monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
-    data = sp.load_dataset(sp.load_recipe("digits", {"data.test": 7}))
-    np.savez(tmp_path / "frames.npz", frames=data.test.frames)
-    read, _ = read_frames(tmp_path / "frames.npz", (2, 28, 28))
-    assert read.shape == (7, 10, 2, 28, 28)
-    assert read.sum() > 7 * 10
+    settings = {"data.test": 7, "data.validation": 9, "data.train": 40}
+    more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    words = ("frames", "digits", "--part", part, "--count", count, "--out", "frames.npz", *more)
+    code, out, err = spikeport(*words, "--json")
+    assert code == 0, err
+    keys = json.loads(out)["recordings"]
+    read, labels = read_frames(tmp_path / "frames.npz", (2, 28, 28))
+    found = getattr(sp.load_dataset(sp.load_recipe("digits", settings)), part)
+    assert len(keys) == len(read) == (count or 7)
+    rows = [found.keys.index(key) for key in keys]
+    assert len(set(rows)) == len(rows)
+    np.testing.assert_array_equal(read, np.asarray(found.frames[:])[rows])
+    np.testing.assert_array_equal(labels, found.labels[rows])
+    if part == "train":
+        assert set(labels) == set(range(10))
+    assert spikeport(*words)[0] == 0, "frames of before may be replaced"
+    (tmp_path / "frames.npz").write_text("mine")
+    code, _, err = spikeport(*words)
+    assert code == 2
+    assert "this file exists and is not a file of frames" in one_line(err)
+    assert spikeport("frames", "digits", "--out", "frames.txt", *more)[0] == 2
 
 
 @pytest.mark.parametrize(
