@@ -72,7 +72,11 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
         ) from error
     except RecursionError:
         raise _too_deep(str(source)) from None
-    return parse_recipe(_with_overrides(values, overrides or []), where=str(source))
+    try:
+        values = _with_overrides(values, overrides or [])
+    except RecursionError:
+        raise _too_deep(str(source)) from None
+    return parse_recipe(values, where=str(source))
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
