@@ -133,7 +133,8 @@ def test_random_graphs_over_the_whole_table(case):
     try:
         layers = float_layers(graph)
     except UserError as error:
-        assert "delays the bias" in str(error) or "cannot become one" in str(error), error  # noqa: PT017
+        legal = ("delays the bias", "cannot become one", "a relay needs weight")
+        assert any(words in str(error) for words in legal), error  # noqa: PT017
         reject()
     fires = bool(np.all(np.isfinite(layers[-1][1].threshold)))
     trace = run_float(graph, frames[None], keep_membrane=True)
