@@ -9,8 +9,9 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 
 
-def test_there_are_three():
-    assert [path.stem for path in NOTEBOOKS] == ["bring_a_nir_file", "energy_report", "train_and_deploy"]
+def test_there_are_four():
+    names = ["bring_a_nir_file", "energy_report", "own_data_own_network", "train_and_deploy"]
+    assert [path.stem for path in NOTEBOOKS] == names
 
 
 @pytest.mark.slow
