@@ -106,6 +106,10 @@ class StudentTask(TrainingTask):
             identity=recipe_identity(recipe, dataset, *sections),
             ema_decay=recipe.training.ema_decay,
         )
+        self.row_weights: Tensor | None = None
+        if recipe.training.sampling == "balanced" and samples is None:  # else rows are images
+            labels = torch.as_tensor(dataset.train.labels)
+            self.row_weights = 1 / torch.bincount(labels).double()[labels]
         if not uses_teacher(spec):
             teacher = None
         elif teacher is None:
@@ -190,6 +194,16 @@ class StudentTask(TrainingTask):
             what: the purpose.
         """
         return self.generator(what, self.current_epoch, index)
+
+    def rows_of_epoch(self, generator: torch.Generator) -> Tensor:
+        """Rows of an epoch: each recording once, or, with balanced sampling, drawn so that classes are equally likely.
+
+        Args:
+            generator: source of the order.
+        """
+        if self.row_weights is None:
+            return super().rows_of_epoch(generator)
+        return torch.multinomial(self.row_weights, self.samples, replacement=True, generator=generator)
 
     def some(self, count: int, of: int, index: int, what: str) -> Tensor:
         """Draws row numbers with replacement.

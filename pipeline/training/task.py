@@ -188,8 +188,7 @@ class TrainingTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> list[int]:
-        # Numbers only: on a resume Lightning asks for them before it knows the epoch.
-        return list(range(self.batches * self.settings.accumulate))
+        return list(range(self.batches * self.settings.accumulate))  # on a resume, the epoch is not known yet
 
     def on_fit_start(self) -> None:
         if self.settings.threads:  # here, since Lightning sets its own number where several processes train
@@ -200,9 +199,12 @@ class TrainingTask(pl.LightningModule):
             self.update_best_weights(0)
 
     def on_train_epoch_start(self) -> None:
-        order = torch.randperm(self.samples, generator=self.generator("shuffle", self.current_epoch))
-        self._rows = order.tensor_split(self.batches)
+        self._rows = self.rows_of_epoch(self.generator("shuffle", self.current_epoch)).tensor_split(self.batches)
         self._parts, self._gradient, self._started = [], None, time.perf_counter()
+
+    def rows_of_epoch(self, generator: torch.Generator) -> Tensor:
+        """Rows of an epoch in the order of training, int64 `[samples]`: each once, drawn by `generator`."""
+        return torch.randperm(self.samples, generator=generator)
 
     def training_step(self, number: int, _: int) -> Tensor:
         batch, turn = divmod(number, self.settings.accumulate)

@@ -50,6 +50,10 @@ class Training(Section):
         default=0.0, description="learning rate at the end of the cosine, as a factor of `lr`"
     )
     gradient_clip_norm: NotNegative = Field(default=0.0, description="largest norm of all gradients; 0: off")
+    sampling: Literal["shuffle", "balanced"] = Field(
+        default="shuffle",
+        description="recordings of an epoch: each once, or drawn so that all classes are equally likely",
+    )
     accumulate: Batch = Field(
         default=1, description="parts in which a batch is computed one after the other, for less memory"
     )
