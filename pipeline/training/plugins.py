@@ -113,7 +113,7 @@ def close_logger(logger: Logger) -> None:
         logger: the logger of a training that has ended.
     """
     if isinstance(logger, WandbLogger):
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]  # not a dependency
 
         wandb.finish()
 
