@@ -14,8 +14,8 @@ A network from elsewhere:
     export_network -> ExportedFiles.
 
 A run of your own:
-    list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset; save_frames; run, train, open_run -> Run;
-    check -> CheckResult; profile; report; compare_runs -> RunComparison; sweep.
+    check_data -> DataCheck; list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset; save_frames;
+    run, train, open_run -> Run; check -> CheckResult; profile; report; compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spikeport.export.mapping.limits import LimitReport
     from spikeport.export.network.spike_trace import SpikeTrace
     from spikeport.pipeline.data.dataset import Dataset
+    from spikeport.pipeline.data.own_data.check import DataCheck
     from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
     from spikeport.pipeline.run.recipe import Recipe
     from spikeport.pipeline.stages.adaptation import adapt
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         validate_hardware,
     )
     from spikeport.pipeline.stages.network_check import check_network
+    from spikeport.pipeline.stages.own_data import check_data
     from spikeport.pipeline.stages.profiles import NetworkProfile, profile
     from spikeport.pipeline.stages.recipe_keys import list_recipe_keys
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
@@ -82,6 +84,7 @@ __all__ = [
     "CheckFailedError",
     "CheckResult",
     "CompiledNetwork",
+    "DataCheck",
     "Dataset",
     "EnergyEstimate",
     "ExportedFiles",
@@ -99,6 +102,7 @@ __all__ = [
     "UserError",
     "adapt",
     "check",
+    "check_data",
     "check_limits",
     "check_network",
     "compare",
@@ -145,6 +149,7 @@ _HOMES = {
     f"{_EXPORT}.mapping.limits": ("LimitReport",),
     f"{_EXPORT}.network.spike_trace": ("SpikeTrace",),
     "pipeline.data.dataset": ("Dataset",),
+    "pipeline.data.own_data.check": ("DataCheck",),
     "pipeline.run.recipe": ("Recipe",),
     f"{_STAGES}.adaptation": ("adapt",),
     f"{_STAGES}.adaptation_result": ("Adaptation",),
@@ -158,6 +163,7 @@ _HOMES = {
     ),
     f"{_STAGES}.check_result": ("CheckResult",),
     f"{_STAGES}.network_check": ("check_network",),
+    f"{_STAGES}.own_data": ("check_data",),
     f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
     f"{_STAGES}.recipe_keys": ("list_recipe_keys",),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),

@@ -8,19 +8,21 @@ from typing import Annotated, Any, Literal
 import typer
 
 from spikeport.notes import warning
+from spikeport.pipeline.cli import own_data
 from spikeport.pipeline.cli.console import fail, show
 from spikeport.pipeline.cli.options import Changes, Json, Quiet, RecipeWord
 from spikeport.pipeline.stages.outputs import check_file, is_picture
 from spikeport.tables import text_table
 
 hardware = typer.Typer(help="Lists hardware profiles, their constants and sources.", no_args_is_help=True)
-data = typer.Typer(help="Downloads, describes and previews data sets.", no_args_is_help=True)
+data = typer.Typer(help="Checks, downloads, describes and previews data sets.", no_args_is_help=True)
 lava = typer.Typer(help="Installs Lava in a separate Python environment.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
     app.add_typer(hardware, name="hardware")
+    own_data.add_to(data)
     app.add_typer(data, name="data")
     app.command()(frames)
     app.add_typer(lava, name="lava")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from spikeport.errors import UserError
+from spikeport.errors import UserError, printable
 from spikeport.files import write_text
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import parse_recipe
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.data.own_data.check import DataCheck
 
 COMMENT_COLUMN = 28
 # The keys that a new recipe states, beside those of its data; all others have their defaults.
@@ -59,26 +62,83 @@ def new_recipe(
     from spikeport.pipeline.data.sources.event_files import list_events
 
     file = Path(f"{name}.toml") if out is None else out
-    if os.path.lexists(file):
-        raise UserError("this file exists", where=str(file), hint="name another --out, or move it away")
+    check_new(file)
     listing = list_events(events)
     if images is not None and not images.is_dir():
         raise UserError("the folder of images is not there", where=str(images), hint="correct --images")
     count, classes = len(listing.files()), len(listing.classes)
     data = {
-        "source": "class-folders",
-        **_places(events, images),
         **{key: dict(frame or {}).get(key, _default("data", key)) for key in ("height", "width", "steps", "step_us")},
         "validation": max(count // 10, 1),
         "test": max(count // 5, 1),
     }
-    sections = {"data": data} | {
+    return write_recipe(file, name, _places(events, images), data, [f"{count:,} recordings in {classes} classes."])
+
+
+def check_new(file: Path) -> None:
+    """Checks that a recipe would not replace a file.
+
+    Args:
+        file: the recipe.
+
+    Raises:
+        UserError: the file exists.
+    """
+    if os.path.lexists(file):
+        raise UserError("this file exists", where=str(file), hint="name another --out, or move it away")
+
+
+def recipe_of_check(check: DataCheck, file: Path) -> Path:
+    """Writes the recipe that reads a checked folder, with the findings as comments. The name is that of the file.
+
+    Args:
+        check: what was found in the folder.
+        file: the recipe; an existing file is not replaced.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: the file exists, or a value is not allowed.
+    """
+    check_new(file)
+    places = _places(check.folder.events, None)
+    if (tests := check.folder.test_events) is not None:
+        places["test_events"] = os.path.relpath(tests, places["root"])
+    notes = [f"{len(check.folder.files):,} recordings in {len(check.by_class)} classes."]
+    notes += [f"{each.topic}: {each.text}" for each in check.findings]
+    if check.unreadable:
+        notes.append("Move these away or repair them first, or no stage will run:")
+        notes += [f"  {each.path}: {each.reason}" for each in check.unreadable]
+    return write_recipe(file, file.stem, places, check.settings, notes)
+
+
+def write_recipe(
+    file: Path, name: str, places: Mapping[str, str], data: Mapping[str, Any], notes: Sequence[str]
+) -> Path:
+    """Writes a recipe for recordings in class folders.
+
+    Args:
+        file: the file.
+        name: name of the recipe and of its runs.
+        places: `root`, `events` and others of `[data]`; with `images` there is a teacher.
+        data: other keys of `[data]`.
+        notes: first lines, as comments.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    images = "images" in places
+    sections = {"data": {"source": "class-folders", **places, **data}} | {
         section: {key: _default(section, key) for key in keys if images or section != "teacher"}
         for section, keys in STATED.items()
     }
-    if images is None:
+    if not images:
         sections["distillation"]["method"] = "baseline"
-    text = "\n".join([*_head(name, file, count, classes), *_body(name, sections)]) + "\n"
+    text = "\n".join([*_head(name, file, notes), *_body(name, sections)]) + "\n"
     parse_recipe(tomllib.loads(text), where=str(file))
     write_text(file, text)
     return file
@@ -96,8 +156,11 @@ def _places(events: Path, images: Path | None) -> dict[str, str]:
     return found
 
 
-def _head(name: str, file: Path, count: int, classes: int) -> Iterator[str]:
-    yield f"# {count:,} recordings in {classes} classes. Relative paths count from the folder where spikeport runs."
+def _head(name: str, file: Path, notes: Sequence[str]) -> Iterator[str]:
+    first, *others = notes
+    yield f"# {first} Relative paths count from the folder where spikeport runs."
+    for text in others:
+        yield f"# {printable(text)}"
     yield f"#   spikeport data info {file}      sizes, split, durations, and warnings on units and sensor size"
     yield f"#   spikeport run {file} --out runs/{name}"
     yield f"#   spikeport recipe show {file}    all other keys, with default and meaning"
@@ -110,7 +173,7 @@ def _body(name: str, sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
         if not keys:
             continue
         yield f"\n[{section}]"
-        if section == "data":
+        if section == "data" and "sensor" not in keys:
             yield "# Frames have the size of the sensor. For smaller frames of a larger sensor, set sensor and crop."
         fields = type(getattr(Recipe(), section)).model_fields
         for key, value in keys.items():

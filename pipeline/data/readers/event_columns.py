@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,8 @@ _SECONDS = (
     10_000  # times with fractions that span less than this are not in us; recordings in s are hardly longer than hours
 )
 
+_CODES: ContextVar[set[int] | None] = ContextVar("polarity codes", default=None)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -47,11 +51,23 @@ class EventFileError(Exception):
         cause: the reason.
         message: what is wrong, in short.
         hint: what to do.
+        settings: keys of `[data]` with which the file may be readable.
     """
 
-    def __init__(self, cause: str, *, message: str, hint: str) -> None:
+    def __init__(self, cause: str, *, message: str, hint: str, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(cause)
-        self.cause, self.message, self.hint = cause, message, hint
+        self.cause, self.message, self.hint, self.settings = cause, message, hint, dict(settings or {})
+
+
+@contextmanager
+def polarity_codes() -> Iterator[set[int]]:
+    """Collects the codes of polarity, as files store them, of all events that are read in the block."""
+    codes: set[int] = set()
+    token = _CODES.set(codes)
+    try:
+        yield codes
+    finally:
+        _CODES.reset(token)
 
 
 def damaged(cause: str) -> EventFileError:
@@ -65,16 +81,22 @@ def damaged(cause: str) -> EventFileError:
     )
 
 
-def unknown_layout(found: str, convert: str, taken: str = TAKEN) -> EventFileError:
+def unknown_layout(
+    found: str, convert: str, taken: str = TAKEN, settings: Mapping[str, str] | None = None
+) -> EventFileError:
     """The error for a layout that is not supported.
 
     Args:
         found: what the file contains.
         convert: how to convert it.
         taken: supported layouts.
+        settings: keys of `[data]` with which the file may be readable.
     """
     return EventFileError(
-        f"found {found}; supported are {taken}", message="this event file has a layout that is not read", hint=convert
+        f"found {found}; supported are {taken}",
+        message="this event file has a layout that is not read",
+        hint=convert,
+        settings=settings,
     )
 
 
@@ -156,10 +178,12 @@ def from_table(table: np.ndarray, layout: Table) -> np.ndarray:
             f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
         )
     if not layout.columns:
+        likely = _likely(table)
         raise unknown_layout(
             f"an array without fields, {describe(table)}",
-            f'say what its columns are: data.columns = "{_likely(table)}", if `spikeport data preview` looks right',
+            f'say what its columns are: data.columns = "{likely}", if `spikeport data preview` looks right',
             f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
+            {"columns": likely},
         )
     return from_columns({name: table[:, number] for number, name in enumerate(layout.columns)}, layout.time_unit)
 
@@ -231,18 +255,21 @@ def _whole(field: str, column: np.ndarray) -> np.ndarray:
     if not odd.any():
         return column.astype(np.int64)
     at = int(np.argmax(odd))
-    hint = f"convert {field} to whole numbers"
+    hint, settings = f"convert {field} to whole numbers", {}
     if field == "t" and np.isfinite(column).all():
         span = float(column.max() - column.min())
         hint = "times must be whole microseconds: convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
         if span < _SECONDS:
             hint = f"times must be whole microseconds: t spans {span:.6g}: if it is in s, convert it with "
             hint += "numpy.rint(t * 1e6).astype(numpy.int64), or set data.time_unit"
-    raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", hint)
+            settings = {"time_unit": "s"}
+    raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", hint, settings=settings)
 
 
 def _polarity(column: np.ndarray) -> np.ndarray:
     """Polarity 0 and 1, from these codes or from -1 and 1; other codes are an error."""
+    if (seen := _CODES.get()) is not None:
+        seen.update(map(int, np.unique(column)))
     if column.dtype.kind == "b" or not len(column):
         return column
     low, high = column.min(), column.max()

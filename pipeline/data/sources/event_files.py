@@ -71,6 +71,28 @@ def list_events(folder: Path, absent: MissingDependencyError | None = None) -> L
         MissingDependencyError: the folder does not exist.
         UserError: files do not lie in class folders, or have no reader.
     """
+    classes = list_classes(folder, absent)
+    numbers: list[int] = []  # size and times of every file
+    names = tuple(_list_class(folder / name, numbers) for name in classes)
+    words = [os.path.abspath(folder), *(f"{name}/{len(files)}" for name, files in zip(classes, names, strict=True))]
+    for files in names:
+        words += files
+    return Listing(
+        folder=folder, classes=classes, names=names, mtime_digest=mtime_digest_of(words, array("q", numbers))
+    )
+
+
+def list_classes(folder: Path, absent: MissingDependencyError | None = None) -> tuple[str, ...]:
+    """Names of the class folders below a folder, in order of number, else of name.
+
+    Args:
+        folder: folder of class folders.
+        absent: the error if the folder does not exist.
+
+    Raises:
+        MissingDependencyError: the folder does not exist.
+        UserError: there are less than two class folders, or a name is not UTF-8.
+    """
     if not folder.is_dir():
         raise absent or MissingDependencyError(
             "the folder of recordings is not there",
@@ -88,14 +110,7 @@ def list_events(folder: Path, absent: MissingDependencyError | None = None) -> L
             where=str(folder),
             hint=f"place event files as {folder}/<class>/<id>.<ext>",
         )
-    numbers: list[int] = []  # size and times of every file
-    names = tuple(_list_class(folder / name, numbers) for name in classes)
-    words = [os.path.abspath(folder), *(f"{name}/{len(files)}" for name, files in zip(classes, names, strict=True))]
-    for files in names:
-        words += files
-    return Listing(
-        folder=folder, classes=classes, names=names, mtime_digest=mtime_digest_of(words, array("q", numbers))
-    )
+    return classes
 
 
 def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
