@@ -18,9 +18,10 @@ from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, build_report
-from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
+from spikeport.pipeline.report.content.csv_tables import class_names, curves_csv, layers_csv, samples_csv, steps_csv
 from spikeport.pipeline.report.content.report_json import Report, Warning
 from spikeport.pipeline.report.content.samples import Sample, choose_samples
+from spikeport.pipeline.report.content.training import trainings
 from spikeport.pipeline.report.write import render_all
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
@@ -36,6 +37,7 @@ from spikeport.pipeline.stages.results import (
     TeacherResult,
 )
 from spikeport.pipeline.stages.runner import stages_of
+from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages
 from spikeport.temporaries import scratch
 from spikeport.values import Missing
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 NOT_READ: EarlyExit = {"reason": "this run was profiled before Spikeport looked at it"}
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
 STEPS = "steps.csv"  # beside them where it was asked for
+CURVES = "curves.csv"  # beside them where the run has a log of its trainings
 BASELINE = "baseline.json"
 BASELINES = "baselines"  # in the manifest: rows measured elsewhere, for the report
 
@@ -101,8 +104,7 @@ def report(context: Context) -> StageOutput:
     recipe = context.recipe.profile
     elsewhere = context.run.manifest.get(BASELINES, [])
     written = _write(context, context.run.path, context.run.result("profile"), recipe, elsewhere)
-    files = (*FILES, STEPS) if recipe.per_step else FILES
-    return StageOutput(result=ReportResult(summary=written["summary"]), files=files)
+    return StageOutput(result=ReportResult(summary=written["summary"]), files=_files(written, recipe))
 
 
 def report_elsewhere(
@@ -117,11 +119,17 @@ def report_elsewhere(
     keys of its [profile]. Raises UserError where the run is not whole, or the folder holds something else."""
     own = [stage.name for stage in stages_of(context.recipe) if stage.name != "report"]
     require_whole(context.run, own if profiled is None else own[:-1])
-    check_folder(folder, (*FILES, STEPS), "report", schema=SCHEMA)
+    check_folder(folder, (*FILES, STEPS, CURVES), "report", schema=SCHEMA)
     recipe = context.recipe.profile.model_copy(update=asked)
     profile_result = profiled or context.run.result("profile")
-    _write(context, folder, profile_result, recipe, measured or context.run.manifest.get(BASELINES, []))
-    return [str(folder / name) for name in ((*FILES, STEPS) if recipe.per_step else FILES)]
+    written = _write(context, folder, profile_result, recipe, measured or context.run.manifest.get(BASELINES, []))
+    return [str(folder / name) for name in _files(written, recipe)]
+
+
+def _files(written: Report, asked: Profile) -> tuple[str, ...]:
+    """Names of the files of a report."""
+    curves = (CURVES,) if "stages" in written.get("training", {}) else ()
+    return (*FILES, *curves, *((STEPS,) if asked.per_step else ()))
 
 
 def _write(
@@ -133,6 +141,8 @@ def _write(
         render_all(content, made)
         write_text(made / "layers.csv", layers_csv(content))
         write_text(made / "samples.csv", samples)
+        if CURVES in _files(content, asked):
+            write_text(made / CURVES, curves_csv(rows_of_stages(context.run.file(METRICS))))
         if steps is not None:
             write_text(made / STEPS, steps)
     return content
@@ -214,6 +224,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         baseline=_baseline(profiled["baseline"], elsewhere),
         samples=_samples(context, np.array(reference.classes)),
         warnings=warnings_of(run),
+        training=trainings(rows_of_stages(run.file(METRICS)), dataset.validation.labels, dataset.classes),
         confusion=confusion(labels, np.array(reference.classes), len(dataset.classes)),
         provenance={
             **about,

@@ -16,7 +16,9 @@ import numpy as np
 from spikeport.export.network.accuracy import Correctness
 from spikeport.export.network.sampling import draw
 from spikeport.pipeline.report.content.confusion import confusion
+from spikeport.pipeline.report.content.training import trainings
 from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, render_all
+from spikeport.pipeline.training.results import EpochRow
 
 STEPS, SIDE, TEST = 10, 34, 200
 
@@ -201,6 +203,26 @@ def example_check(samples: int, layers: list[str], entries: int, spikes: int) ->
     }
 
 
+def example_rows(stage: str, kept: int, validation: list[float], training: list[float]) -> list[EpochRow]:
+    """Epochs of a training validated on 200 recordings, with loss 2 / epoch, half of it from "tet"."""
+    best = [0.1, *validation][kept]
+    return [
+        EpochRow(
+            stage=stage,
+            epoch=epoch,
+            losses={"loss": 2 / epoch, "event.tet": 1 / epoch},
+            training_accuracy=own,
+            validation_accuracy=held_out,
+            validation_count=200,
+            validation_silent=3,
+            kept_epoch=kept,
+            kept_validation=best,
+            lr=1e-3,
+        )
+        for epoch, (held_out, own) in enumerate(zip(validation, training, strict=True), start=1)
+    ]
+
+
 def answered(right: np.ndarray) -> Correctness:
     """Answers none of which is silent."""
     return Correctness(correct=np.asarray(right, dtype=bool), silent=np.zeros(len(right), dtype=bool))
@@ -258,6 +280,15 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         energy=example_energy(),
         baseline=example_baseline(),
         samples=[example_sample(rng, "test/0/00017", 0, 0), example_sample(rng, "test/6/00131", 6, 0)],
+        training=trainings(
+            {
+                "teacher": example_rows("teacher", 2, [0.5, 0.9, 0.85], [0.6, 0.99, 1.0]),
+                "student-ckd": example_rows("student-ckd", 3, [0.4, 0.8, 0.95], [0.3, 0.7, 0.9]),
+                "quantized-ckd": example_rows("quantized-ckd", 0, [0.09], [0.1]),
+            },
+            np.array([1, 1, 0, 2]),
+            tuple("0123456789"),
+        ),
         confusion=confusion(labels, np.where(quantized_ckd, labels, (labels + 3) % 10), 10),
         not_included=["The time and energy of the event camera"],
         provenance={
@@ -289,6 +320,7 @@ def example_without(reason: str = "Lava is not installed") -> ReportInputs:
         baseline="onnxruntime could not be measured",
         quantization=(),
         samples=(),
+        training={"reason": "nothing was trained"},
         confusion="no class was chosen",
         not_included=(),
     )

@@ -36,10 +36,12 @@ class Plane:
     Attributes:
         across: horizontal axis, to the right.
         up: vertical axis, upward.
+        height: height of the drawing, px.
     """
 
     across: Axis
     up: Axis
+    height: float = HEIGHT
 
     def y(self, value: float) -> float:
         """Position of `value` in px from the top.
@@ -47,7 +49,7 @@ class Plane:
         Args:
             value: a value on the axis.
         """
-        return round(HEIGHT * (1 - self.up.at(value) / 100), 2)
+        return round(self.height * (1 - self.up.at(value) / 100), 2)
 
     def plot(self, body: Markup, title: str, description: str, rows: Sequence[str], columns: Sequence[str]) -> Plot:
         """Draws `body` on a grid at the ticks of both axes.
@@ -59,13 +61,13 @@ class Plane:
             rows: labels of the vertical ticks.
             columns: labels of the horizontal ticks.
         """
-        ends = [(f"{x}%", f"{x}%", 0.0, HEIGHT) for x in map(self.across.at, self.across.ticks)]
+        ends = [(f"{x}%", f"{x}%", 0.0, self.height) for x in map(self.across.at, self.across.ticks)]
         ends += [("0", "100%", y, y) for y in map(self.y, self.up.ticks)]
         grid = [f'<line class="grid" x1="{x}" x2="{to_x}" y1="{y}" y2="{to_y}"/>' for x, to_x, y, to_y in ends]
         drawn = Markup("<desc>{}</desc>").format(description) + Markup("".join(grid)) + body
         return Plot(
             rows=self._rows(rows),
-            drawing=svg(drawn, title, "plot", f'width="100%" height="{HEIGHT:g}"'),
+            drawing=svg(drawn, title, "plot", f'width="100%" height="{self.height:g}"'),
             columns=scale(self.across, columns),
         )
 
@@ -74,7 +76,7 @@ class Plane:
             f'<text x="100%" y="{self.y(tick) + 4}" text-anchor="end">{escape(label)}</text>'
             for tick, label in zip(self.up.ticks, labels, strict=True)
         )
-        return Markup(f'<svg class="scale" width="100%" height="{HEIGHT:g}" aria-hidden="true">{ticks}</svg>')
+        return Markup(f'<svg class="scale" width="100%" height="{self.height:g}" aria-hidden="true">{ticks}</svg>')
 
 
 def fine_log_axis(values: Sequence[float]) -> Axis:

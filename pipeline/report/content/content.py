@@ -36,6 +36,7 @@ from spikeport.pipeline.run.intervals import paired_difference, share
 if TYPE_CHECKING:
     from spikeport.pipeline.profiling.counts import LayerMeansJson
     from spikeport.pipeline.profiling.early_exit import EarlyExit
+    from spikeport.pipeline.report.content.training_json import TrainingsJson
 
 SCHEMA = "spikeport-report/2"
 STAGES = ("teacher", "student_float", "student_quantized", "reference")
@@ -46,6 +47,10 @@ NOT_DRAWN = "the first recordings of the test part, not drawn at random"
 
 def _not_computed() -> EarlyExit:
     return {"reason": "it was not computed"}
+
+
+def _not_trained() -> TrainingsJson:
+    return {"reason": "this report is not of a training"}
 
 
 Row = TypeVar("Row", bound=Mapping[str, object])
@@ -82,6 +87,7 @@ class ReportInputs:
         warnings: findings of pipeline.run.health, each with its `stage`.
         confusion: int64 `[K, K + 1]` of the reference: rows are labels, columns are predicted classes, and the last
             column is no answer.
+        training: epochs of the trainings, of `content.training`.
         not_included: costs that the run leaves out.
         provenance: versions, seeds, command, digests of profiles and the like, to reproduce the run. It contains no
             host names or folders; paths are cut to file names.
@@ -111,6 +117,7 @@ class ReportInputs:
     samples: Sequence[Sample] = ()
     warnings: Sequence[Warning] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
+    training: TrainingsJson = field(default_factory=_not_trained)
     not_included: Sequence[str] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
     window: Window | None = None
@@ -146,6 +153,7 @@ def build_report(inputs: ReportInputs) -> Report:
         },
         "accuracy": _accuracies(inputs.answers, inputs.drawn),
         "comparison": _comparison(inputs),
+        "training": dict(inputs.training),
         "confusion": _confusion(inputs.confusion),
         "equivalence": {
             "comparisons": {key: _equality(key, part) for key, part in inputs.equivalence.items()},

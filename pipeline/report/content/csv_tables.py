@@ -1,4 +1,4 @@
-"""Writes layers.csv, samples.csv and steps.csv: counts and energies by layer, by recording and by time step."""
+"""Writes layers.csv, samples.csv, steps.csv and curves.csv: numbers by layer, recording, time step and epoch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, nominal_terms
 from spikeport.pipeline.report.content.report_json import LayerRow, Reason, Report
 from spikeport.pipeline.report.content.words import NO_ANSWER
+from spikeport.pipeline.training.results import EpochRow
 
 
 class HasLayers(TypedDict):
@@ -120,6 +121,16 @@ def steps_csv(network: IntegerNetwork, counts: LayerCounts) -> str:
             for index, layer in enumerate(network.layers)
         ]
     )
+
+
+def curves_csv(stages: Mapping[str, Sequence[EpochRow]]) -> str:
+    """curves.csv: one row for each training and epoch, with the numbers of metrics.jsonl.
+
+    Args:
+        stages: rows of metrics.jsonl by stage.
+    """
+    rows = [row for rows in stages.values() for row in rows]
+    return _csv([{"stage": row.stage, "epoch": row.epoch, **row.numbers()} for row in rows])
 
 
 def _plain(value: Any) -> Any:

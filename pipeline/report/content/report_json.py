@@ -17,6 +17,7 @@ from spikeport.pipeline.run.intervals import PairedDifference
 
 if TYPE_CHECKING:
     from spikeport.pipeline.profiling.early_exit import EarlyExit
+    from spikeport.pipeline.report.content.training_json import TrainingsJson
 
 
 class Reason(TypedDict):
@@ -246,6 +247,7 @@ class Report(TypedDict):
     dataset: DatasetFacts
     accuracy: dict[str, StageAccuracy]
     comparison: DistillationEffect
+    training: NotRequired[TrainingsJson]
     confusion: NotRequired[Confusion]
     equivalence: Equivalence
     layers: list[LayerRow]

@@ -6,9 +6,9 @@ from markupsafe import Markup
 
 from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
-from spikeport.pipeline.report.charts import batch_curve
+from spikeport.pipeline.report.charts import batch_curve, training_curve
 from spikeport.pipeline.report.charts import svg as charts
-from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
+from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
@@ -44,6 +44,8 @@ def render_html(report: Report) -> str:
         seed=SEED,
         accuracy=_accuracy(report["accuracy"]),
         comparison=_comparison(report["comparison"]),
+        training=_training(report),
+        training_key=training_curve.key,
         confusion=_confusion(report),
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
@@ -100,6 +102,22 @@ def _comparison(comparison: DistillationEffect) -> dict[str, object]:
             }
         )
     return {"rows": rows, "scale": charts.scale(axis, [words.points(tick) for tick in axis.ticks])}
+
+
+def _training(report: Report) -> dict[str, object]:
+    found = report.get("training", {})
+    if "stages" not in found:
+        return {"reason": found.get("reason", training.OLDER), "stages": []}
+    stages = [
+        {
+            **stage,
+            "cells": training.cells(stage),
+            "accuracy": training_curve.accuracy_plot(stage, found),
+            "loss": training_curve.loss_plot(stage),
+        }
+        for stage in found["stages"]
+    ]
+    return {"stages": stages, "heads": training.HEADS, "note": training.NOTE, "guesses": training.lines_note(found)}
 
 
 def _confusion(report: Report) -> dict[str, object]:

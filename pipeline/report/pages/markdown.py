@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from spikeport.errors import printable
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
-from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
+from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.equality_json import Equivalence
@@ -33,6 +33,7 @@ def render_markdown(report: Report) -> str:
         _accuracy(report),
         _equivalence(report["equivalence"]),
         _comparison(report["comparison"]),
+        _training(report),
         _confusion(report),
         _layers(report),
         _energy(report),
@@ -104,6 +105,16 @@ def _comparison(comparison: DistillationEffect) -> list[str]:
             rows.append([words.stage_name(stage), *both, *change, words.finding(entry, first, second)])
     head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
     return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {inline(difference['interval'])}."]
+
+
+def _training(report: Report) -> list[str]:
+    title, found = "## Training", report.get("training", {})
+    if "stages" not in found:
+        return [title, inline(found.get("reason", training.OLDER))]
+    rows = [training.cells(stage) for stage in found["stages"]]
+    remarks = [f"{stage['stage']}: {remark}" for stage in found["stages"] for remark in stage["remarks"]]
+    drawn = table(training.HEADS, rows, right=(1, 2, 3, 4))
+    return [title, drawn, *bullets(remarks, ""), inline(training.NOTE), inline(training.lines_note(found))]
 
 
 def _confusion(report: Report) -> list[str]:

@@ -65,7 +65,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
         "recipe.toml", "manifest.json", "metrics.jsonl", "teacher.safetensors", "student.safetensors",
         "student-baseline.safetensors", "quantized.safetensors", "quantized-baseline.safetensors", "student.nir",
         "student.nir.json", "student.net", "teacher.onnx", "test-frames.npz", "trace.npz", "report.json", "report.md",
-        "report.html", "layers.csv", "samples.csv", "baseline.json",
+        "report.html", "layers.csv", "samples.csv", "curves.csv", "baseline.json",
     }  # fmt: skip
     assert not list((unbroken / "checkpoints").rglob("*.*"))
 
