@@ -61,6 +61,8 @@ def _check_settings(recipe: Recipe) -> None:
             where="training.accumulate, training.devices",
             hint="lower them, or take larger batches",
         )
+    if not recipe.data.splits:  # the file may have validation rows
+        check_patience(recipe, recipe.data.validation)
     weights = recipe.synthesis.simulator_weights
     if "simulator" in pretraining_stages(recipe) and weights and not Path(weights).is_file():
         raise UserError("no such weights file", where=weights, hint="correct synthesis.simulator_weights")
@@ -70,6 +72,24 @@ def _check_settings(recipe: Recipe) -> None:
             where="data.without_recordings",
             hint='use distillation.method = "synthetic-events" with synthesis.kind = "simulator" and '
             "synthesis.pretrain_epochs of 1 or more",
+        )
+
+
+def check_patience(recipe: Recipe, validation: int) -> None:
+    """Checks that early stopping has recordings to judge by.
+
+    Args:
+        recipe: the recipe.
+        validation: number of validation recordings.
+
+    Raises:
+        UserError: there are none, and `training.patience` is on.
+    """
+    if recipe.training.patience and not validation:
+        raise UserError(
+            f"training.patience = {recipe.training.patience} needs validation recordings, and there are none",
+            where="data.validation",
+            hint="set data.validation to 1 or more, or training.patience to 0",
         )
 
 

@@ -28,6 +28,7 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.tensor_files import save_weights
+from spikeport.pipeline.stages.checks import check_patience
 from spikeport.pipeline.stages.results import (
     DataResult,
     Predictions,
@@ -56,6 +57,7 @@ def data(context: Context) -> StageOutput:
     """Describes the data set: its facts, the test labels, and the digest and keys of the held-out recordings."""
     dataset = context.dataset
     check_window(dataset)
+    check_patience(context.recipe, len(dataset.validation.labels))
     facts = describe(dataset)
     for text in (facts["window"] or {}).get("warnings", []):
         context.progress.log(f"  warning: {text}")

@@ -32,6 +32,8 @@ def _cells(stage: str, rows: Sequence[EpochRow]) -> tuple[str, ...]:
     last = rows[-1]
     best = next((row for row in rows if row.epoch == last.kept_epoch), None)
     epoch = NONE if last.kept_epoch is None else f"{last.kept_epoch} of {last.epoch}"
+    if last.planned_epochs:
+        epoch += f" (stopped early, of {last.planned_epochs})"
     validation = NONE if last.kept_validation is None else f"{100 * last.kept_validation:.1f} %"
     if last.validation_loss is not None:
         validation = f"loss {last.kept_validation:.4g}"

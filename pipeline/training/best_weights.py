@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from spikeport.pipeline.training.results import BestEpoch
 
 SCORE_EPOCHS = 5
+ROUNDING = 1e-9  # of means of equal scores, which is no rise
 
 
 class BestWeights:
@@ -22,12 +23,14 @@ class BestWeights:
         scores: the scores of all epochs so far.
         chosen: the epoch whose weights are kept.
         weights: these weights, on the CPU.
+        risen: the epoch in which the mean that weights are kept by rose last; of equal ones the first.
     """
 
     def __init__(self) -> None:
         self.scores: list[float] = []
         self.chosen = BestEpoch(None, None)
         self.weights: dict[str, Tensor] = {}
+        self.risen = 0
 
     def update(self, epoch: int, score: float | None, model: nn.Module, *, score_start: bool) -> None:
         """Keeps the weights of an epoch if none before were better.
@@ -45,6 +48,9 @@ class BestWeights:
         below_start = score is not None and score_start and score < self.scores[0]
         best = self.chosen.score
         better = smoothed_score is None or best is None or (smoothed_score >= best and not below_start)
+        rises = smoothed_score is None or best is None or smoothed_score > best + ROUNDING
+        if not self.weights or (better and rises):
+            self.risen = epoch
         if not self.weights or better:
             self.weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
             self.chosen = BestEpoch(epoch, smoothed_score)
@@ -60,7 +66,7 @@ class BestWeights:
 
     def to_tree(self) -> dict[str, object]:
         """Numbers and tensors for a checkpoint."""
-        best = {"epoch": self.chosen.epoch, "score": self.chosen.score, "weights": self.weights}
+        best = {"epoch": self.chosen.epoch, "score": self.chosen.score, "weights": self.weights, "risen": self.risen}
         return {"scores": self.scores, "best": best if self.weights else {}}
 
     def load_tree(self, tree: Mapping[str, Any]) -> None:
@@ -71,3 +77,4 @@ class BestWeights:
         """
         self.scores, best = list(tree["scores"]), tree["best"]
         self.chosen, self.weights = BestEpoch(best.get("epoch"), best.get("score")), best.get("weights", {})
+        self.risen = best.get("risen", self.chosen.epoch or 0)

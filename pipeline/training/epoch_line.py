@@ -27,7 +27,7 @@ def epoch_line(rows: Sequence[EpochRow], epochs: int) -> str:
         _validation(row),
         _silent(row),
         _rates(row.rates or {}),
-        _time_left(rows, epochs - row.epoch),
+        f"stopped early, of {epochs}" if row.planned_epochs else _time_left(rows, epochs - row.epoch),
     ]
     return "  ".join(part for part in parts if part)
 

@@ -18,6 +18,7 @@ OPTIONAL = (
     "kept_epoch",
     "kept_validation",
     "rates",
+    "planned_epochs",
 )
 
 
@@ -55,6 +56,7 @@ class EpochRow:
         gradient: largest absolute gradient of the first optimizer step that had one; None where none was finite.
         lr: learning rate at the end of the epoch.
         seconds: duration of the epoch.
+        planned_epochs: number of epochs of a training that `patience` ended with this epoch; None elsewhere.
     """
 
     stage: str
@@ -72,6 +74,7 @@ class EpochRow:
     gradient: float | None = None
     lr: float = 0.0
     seconds: float = 0.0
+    planned_epochs: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """The line's keys and values: losses by their own names, without values of OPTIONAL that are None."""
@@ -87,7 +90,7 @@ class EpochRow:
             entries = dict(enumerate(value)) if isinstance(value, list) else value
             if isinstance(entries, dict):
                 found |= {f"{name}/{key}": entry for key, entry in entries.items()}
-            elif isinstance(entries, (int, float)) and name != "epoch":
+            elif isinstance(entries, (int, float)) and name not in ("epoch", "planned_epochs"):
                 found[name] = entries
         return found
 

@@ -119,13 +119,10 @@ class TrainingTask(pl.LightningModule):
         raise NotImplementedError
 
     def score(self, model: nn.Module) -> float | None:
-        """The validation score of a network; higher is better.
+        """The validation score of a network, higher is better; None without validation data: the last epoch is kept.
 
         Args:
             model: the trained network, or its moving average.
-
-        Returns:
-            The score; None without validation data, so that the last epoch is kept.
         """
         raise NotImplementedError
 
@@ -167,9 +164,12 @@ class TrainingTask(pl.LightningModule):
 
     @property
     def ended(self) -> bool:
-        """Whether all epochs are over, or `patience` of them have passed since the best."""
-        done, patience = len(self.history), self.settings.patience
-        return done >= self.epochs or bool(patience and done - (self.best.chosen.epoch or 0) >= patience)
+        """Whether all epochs are over, or the last `patience` of them brought no rise."""
+        return len(self.history) >= self.epochs or self._stops_after(len(self.history))
+
+    def _stops_after(self, epoch: int) -> bool:
+        """Whether `patience` ends the training with this epoch, before its last."""
+        return 0 < self.settings.patience <= epoch - self.best.risen and epoch < self.epochs
 
     def write_metrics(self) -> None:
         """Writes the log of all epochs to the metrics file."""
@@ -191,7 +191,7 @@ class TrainingTask(pl.LightningModule):
         return list(range(self.batches * self.settings.accumulate))  # on a resume, the epoch is not known yet
 
     def on_fit_start(self) -> None:
-        if self.settings.threads:  # here, since Lightning sets its own number where several processes train
+        if self.settings.threads:  # here, since Lightning sets its own number for several processes
             torch.set_num_threads(self.settings.threads)
 
     def on_train_start(self) -> None:
@@ -260,6 +260,7 @@ class TrainingTask(pl.LightningModule):
             gradient=self._gradient,
             lr=self.trainer.optimizers[0].param_groups[0]["lr"],
             seconds=round(time.perf_counter() - self._started, 3),
+            planned_epochs=self.epochs if self._stops_after(self.current_epoch + 1) else None,
         )
         self.history.append(row)
         if self.settings.callbacks:  # in `trainer.callback_metrics`, where callbacks find it

@@ -57,7 +57,9 @@ class Training(Section):
     accumulate: Batch = Field(
         default=1, description="parts in which a batch is computed one after the other, for less memory"
     )
-    patience: EpochsOrZero = Field(default=0, description="epochs without a better one that end the training; 0: off")
+    patience: EpochsOrZero = Field(
+        default=0, description="early stopping: epochs without a rise of validation that end a training; 0: off"
+    )
     precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(default="32", description="floating-point precision")
     logger: str = Field(
         default="none",

@@ -62,6 +62,7 @@ def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):
     [
         (["profile.hardware=['loihi9']"], "loihi9"),
         (["profile.baseline_gpu=abacus"], "abacus"),
+        (["training.patience=4", "data.validation=0"], "training.patience = 4 needs validation recordings"),
         (["training.accumulate=50"], "batches of 20 cannot be cut into 50 parts"),
         (
             ["distillation={method = 'synthetic-events'}", "synthesis.simulator_weights=nowhere.safetensors"],

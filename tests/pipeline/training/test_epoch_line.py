@@ -101,6 +101,7 @@ def test_what_is_not_measured_has_no_place() -> None:
         ({"rates": {str(n): n / 100 for n in range(1, 8)}}, 7, "rates 1.0 to 7.0 % in 7 layers"),
         ({"seconds": 3601.0}, 9, "2:00:02 left"),
         ({"training_agreement": 0.5}, 7, "agreement 50.0 %"),
+        ({"planned_epochs": 30}, 30, "rates 2.6/2.1/0.8 %  stopped early, of 30"),
         (
             {"validation_accuracy": None, "validation_loss": 0.06251, "kept_validation": 0.06124},
             7,
@@ -267,6 +268,20 @@ def test_a_pipe_gets_a_line_an_epoch_and_a_table(recipe: Path, tmp_path: Path) -
     )
     assert (again.returncode, again.stderr) == (0, "")
     assert set(json.loads(again.stdout)) == {"run", "warnings"}
+
+
+def test_a_training_that_stops_early_says_so(recipe: Path, tmp_path: Path) -> None:
+    """A learning rate of almost 0 changes no spike: no epoch is better than the first."""
+    words = ("--epochs", "9", "--set", "training.patience=2", "--set", "training.lr=1e-12")
+    done = subprocess.run(command(recipe, tmp_path / "run", *words), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "student-ckd epoch 3/9" in line]
+    assert line.endswith("  stopped early, of 9")
+    assert "student-ckd epoch 4/9" not in done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("student-ckd ")]
+    assert "3 of 3 (stopped early, of 9)" in row
+    written = [each for each in lines(tmp_path / "run" / METRICS) if each["stage"] == "student-ckd"]
+    assert [each.get("planned_epochs") for each in written] == [None, None, 9]
 
 
 def test_a_terminal_gets_the_same_lines_above_its_bar(recipe: Path, tmp_path: Path) -> None:

@@ -79,7 +79,45 @@ def test_it_stops_some_epochs_after_the_best_and_stays_stopped(tmp_path: Path) -
         toy = LeastSquares(7, scores)
         assert fit(toy, tmp_path, settings(patience=2)) == BestEpoch(2, 0.5)
         assert [row.validation_accuracy for row in toy.history] == scores[:4]
-    assert fit(LeastSquares(7, scores), tmp_path / "patient", settings(patience=3)).epoch == 7
+    assert fit(LeastSquares(7, scores), tmp_path / "patient", settings(patience=4)).epoch == 7
+
+
+def test_equal_epochs_are_no_rise_though_the_later_is_kept(tmp_path: Path) -> None:
+    """Three epochs after the first it ends, with the last weights. A mean of equal scores that are no binary
+    fractions does not rise by its rounding."""
+    for value in (1.0, 0.9, 0.7):
+        toy = LeastSquares(9, [value] * 9)
+        assert fit(toy, tmp_path / str(value), settings(patience=3)).epoch == 4
+        assert [row.planned_epochs for row in toy.history] == [None, None, None, 9]
+
+
+def test_a_training_that_patience_ends_with_its_last_epoch_is_not_stopped_early(tmp_path: Path) -> None:
+    toy = LeastSquares(4, [0.5, 0.4, 0.4, 0.4])
+    fit(toy, tmp_path, settings(patience=3))
+    assert [row.planned_epochs for row in toy.history] == [None] * 4
+
+
+@pytest.mark.parametrize("killed", [1, 3, 4])
+def test_a_resumed_training_stops_at_the_same_epoch_with_the_same_weights(tmp_path: Path, killed: int) -> None:
+    """Means: 0.2, 0.3, 0.3, 0.25, 0.3: the second rose last, so that the fifth is the end."""
+
+    class Killed(LeastSquares):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == killed:
+                raise KeyboardInterrupt
+            super().on_train_epoch_start()
+
+    scores = [0.2, 0.4, 0.3, 0.1, 0.5, 0.9, 0.9, 0.9]
+    whole = LeastSquares(8, scores)
+    fit(whole, tmp_path / "whole", settings(patience=3))
+    assert len(whole.history) == 5
+    with pytest.raises(KeyboardInterrupt):
+        fit(Killed(8, scores), tmp_path / "killed", settings(patience=3))
+    resumed = LeastSquares(8, scores)
+    fit(resumed, tmp_path / "killed", settings(patience=3))
+    assert [row.validation_accuracy for row in resumed.history] == scores[:5]
+    assert resumed.best.chosen == whole.best.chosen
+    assert torch.equal(resumed.model.weight, whole.model.weight)
 
 
 def test_without_a_score_nothing_stops_early(tmp_path: Path) -> None:
