@@ -14,8 +14,9 @@ A network from elsewhere:
     export_network -> ExportedFiles.
 
 A run of your own:
-    check_data -> DataCheck; list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset; save_frames;
-    run, train, open_run -> Run; check -> CheckResult; profile; report; compare_runs -> RunComparison; sweep.
+    describe_recording; check_data -> DataCheck; list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset;
+    save_frames; run, train, open_run -> Run; check -> CheckResult; profile; report;
+    compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
         validate_hardware,
     )
     from spikeport.pipeline.stages.network_check import check_network
-    from spikeport.pipeline.stages.own_data import check_data
+    from spikeport.pipeline.stages.own_data import check_data, describe_recording
     from spikeport.pipeline.stages.profiles import NetworkProfile, profile
     from spikeport.pipeline.stages.recipe_keys import list_recipe_keys
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
@@ -109,6 +110,7 @@ __all__ = [
     "compare_runs",
     "convert",
     "describe_dataset",
+    "describe_recording",
     "doctor",
     "download_dataset",
     "estimate_energy",
@@ -163,7 +165,7 @@ _HOMES = {
     ),
     f"{_STAGES}.check_result": ("CheckResult",),
     f"{_STAGES}.network_check": ("check_network",),
-    f"{_STAGES}.own_data": ("check_data",),
+    f"{_STAGES}.own_data": ("check_data", "describe_recording"),
     f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
     f"{_STAGES}.recipe_keys": ("list_recipe_keys",),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),

@@ -1,4 +1,4 @@
-"""The command `data check`."""
+"""The commands `data check` and `data look`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from spikeport.pipeline.cli.options import Json, Quiet
 def add_to(data: typer.Typer) -> None:
     """Adds the commands to the group `data`."""
     data.command("check")(data_check)
+    data.command("look")(data_look)
 
 
 def data_check(
@@ -49,3 +50,22 @@ def data_check(
     if found.unreadable:
         count = len(found.unreadable)
         fail(f"{count} file{'s' * (count > 1)} cannot be read", "see above; repair what is listed, or move it away")
+
+
+def data_look(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An event file of any format that is read.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PICTURE.png", help="Write a picture of six windows.")
+    ] = None,
+    gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE.gif", help="Write an animation.")] = None,
+    json: Json = False,
+) -> None:
+    """Describes one recording without a recipe: events, duration, sensor, polarity, order, and what is not known.
+
+    Example: `spikeport data look recordings/circle/1.npy --out look.png --gif look.gif`
+    """
+    from spikeport.pipeline.stages.own_data import describe_recording
+
+    found = describe_recording(file, picture=out, gif=gif)
+    written = {name: str(path) for name, path in (("picture", out), ("gif", gif)) if path is not None}
+    show(found.to_json() | written, json, [*found.lines(), *written.values()])

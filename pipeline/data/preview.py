@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +11,13 @@ from spikeport.export.network.sampling import draw, words
 from spikeport.files import atomic_path
 from spikeport.pipeline.data.dataset import Dataset, EventSplit
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
 MOST_STEPS = 12  # most frames in a row; more would be too small to read
+LEGEND = "orange: brighter (ON), blue: darker (OFF), white: both"
+PALETTE = np.array([[0.09, 0.09, 0.11], [0.25, 0.55, 0.95], [1.0, 0.6, 0.15], [1.0, 1.0, 1.0]])  # none, OFF, ON, both
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
@@ -26,24 +32,14 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
         path: the PNG file.
         count: number of recordings.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     part = dataset.train if len(dataset.train.keys) else dataset.test
     drawn = draw(count, len(part.labels), part.labels)
     rows = drawn.rows[np.argsort(part.labels[drawn.rows], kind="stable")]
     steps = part.frames.shape[1]
     picked = np.unique(np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int))
     height, width = part.frames.shape[-2:]
-    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     size = (1.1 * (len(picked) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.9)
-    figure = Figure(figsize=size, dpi=120, layout=tight)
-    axes = figure.subplots(len(rows), len(picked) + 1, squeeze=False)
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_color("0.75")
+    figure, axes = picture_grid(len(rows), len(picked) + 1, size)
     axes[0, 0].set_title("image" if part.paired_images is not None else "same class", fontsize=8)
     for axis, step in zip(axes[0, 1:], picked, strict=True):
         axis.set_title(f"from {step * dataset.dt_s * 1e3:g} ms", fontsize=8)
@@ -53,9 +49,44 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
         for axis, step in zip(line[1:], picked, strict=True):
             axis.imshow(_color(part.frames[row, step]), interpolation="nearest")
     origin = "simulated events" if dataset.simulated else "recorded events"
-    legend = "orange: brighter (ON), blue: darker (OFF), white: both"
-    title = f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}"
+    title = f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {LEGEND}"
     figure.suptitle(f"{title}\n{words(drawn.as_dict())}", fontsize=9)
+    save_picture(figure, path)
+
+
+def picture_grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    """A figure of pictures without ticks.
+
+    Args:
+        rows: pictures in a column.
+        columns: pictures in a row.
+        size: width and height in inches.
+
+    Returns:
+        The figure, and its axes `[rows, columns]`.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    figure = Figure(figsize=size, dpi=120, layout=tight)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_color("0.75")
+    return figure, axes
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as a PNG that names its software.
+
+    Args:
+        figure: the figure.
+        path: the PNG file.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": SOFTWARE})
 
@@ -72,5 +103,4 @@ def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:
 
 def _color(frame: np.ndarray) -> np.ndarray:
     """`[2, H, W]` of 0 and 1 as RGB `[H, W, 3]` in 0..1: black, blue for OFF, orange for ON, white for both."""
-    palette = np.array([[0.09, 0.09, 0.11], [0.25, 0.55, 0.95], [1.0, 0.6, 0.15], [1.0, 1.0, 1.0]])
-    return palette[frame[0] + 2 * frame[1]]
+    return PALETTE[frame[0] + 2 * frame[1]]

@@ -106,6 +106,19 @@ def is_picture(file: Path) -> bool:
     return head.startswith(b"\x89PNG\r\n\x1a\n") and b"Software\0" + SOFTWARE.encode() in head
 
 
+def is_animation(file: Path) -> bool:
+    """Whether `file` is an animation that `data look` wrote.
+
+    Args:
+        file: an existing file.
+    """
+    from spikeport.pipeline.data.own_data.pictures import COMMENT
+
+    with open(file, "rb") as opened:
+        head = opened.read(4096)
+    return head.startswith(b"GIF8") and COMMENT in head
+
+
 def is_exported(file: Path) -> bool:
     """Whether a file is a network, a metadata file or a table that `export` wrote.
 

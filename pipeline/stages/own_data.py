@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from spikeport.pipeline.data.own_data.check import DataCheck, check_folder
+from spikeport.pipeline.data.own_data.recording import RecordingDescription, describe_file
 from spikeport.pipeline.stages.new_recipe import check_new, recipe_of_check
+from spikeport.pipeline.stages.outputs import check_file, is_animation, is_picture
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.progress import NamedProgress
 
@@ -44,4 +46,33 @@ def check_data(
     found = check_folder(Path(os.fspath(folder)), samples=samples, seed=seed, progress=progress)
     if file is not None:
         recipe_of_check(found, file)
+    return found
+
+
+def describe_recording(
+    file: PathLike, *, picture: PathLike | None = None, gif: PathLike | None = None
+) -> RecordingDescription:
+    """Reads one event file without a recipe: events, duration, bounding box, polarity, order, and what is not known.
+
+    Args:
+        file: an event file of any format that is read.
+        picture: a PNG with the events of six windows is written here.
+        gif: an animation of 24 windows is written here.
+
+    Returns:
+        The numbers, which `print` shows, and the events.
+
+    Raises:
+        UserError: the file cannot be read, or an output is a file of another kind.
+        MissingDependencyError: the decompressor of the format is not installed.
+    """
+    path = Path(os.fspath(file))
+    for out, kind, ours in ((picture, "preview", is_picture), (gif, "animation", is_animation)):
+        if out is not None:
+            check_file(Path(os.fspath(out)), kind, ours, reads=(path,))
+    found = describe_file(path)
+    if picture is not None:
+        found.save_picture(Path(os.fspath(picture)))
+    if gif is not None:
+        found.save_animation(Path(os.fspath(gif)))
     return found

@@ -291,6 +291,7 @@ def _likely(table: np.ndarray) -> str:
     columns = list(table.T)
     polarity = [n for n, c in enumerate(columns) if len(c) and np.isin(c, (-1, 0, 1)).all()]
     rising = [n for n, c in enumerate(columns) if n not in polarity and len(c) > 1 and (c[1:] >= c[:-1]).all()]
+    rising = rising or [n for n in range(4) if n not in polarity]  # of an unsorted file, the largest
     if not polarity or not rising:
         return "txyp"
     names = {polarity[-1]: "p", max(rising, key=lambda n: columns[n].max()): "t"}
