@@ -19,6 +19,7 @@ from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
 from spikeport.pipeline.report.content.plain import plain, portable
+from spikeport.pipeline.report.content.recall import recalls
 from spikeport.pipeline.report.content.report_json import (
     Confusion,
     DistillationEffect,
@@ -154,7 +155,7 @@ def build_report(inputs: ReportInputs) -> Report:
         "accuracy": _accuracies(inputs.answers, inputs.drawn),
         "comparison": _comparison(inputs),
         "training": dict(inputs.training),
-        "confusion": _confusion(inputs.confusion),
+        "confusion": _confusion(inputs.confusion, inputs.classes),
         "equivalence": {
             "comparisons": {key: _equality(key, part) for key, part in inputs.equivalence.items()},
             "statement": f"Equal means equal to {title_of('lava')}, not to silicon.",
@@ -222,10 +223,11 @@ def _comparison(inputs: ReportInputs) -> DistillationEffect:
     return found | {"difference": {**difference, **names}}
 
 
-def _confusion(counts: np.ndarray | str) -> Confusion:
+def _confusion(counts: np.ndarray | str, classes: Sequence[str]) -> Confusion:
     if isinstance(counts, str):
         return {"reason": counts}
-    return {"stage": "reference", "counts": counts[:, :-1].tolist(), "silent": counts[:, -1].tolist()}
+    answers, silent = counts[:, :-1].tolist(), counts[:, -1].tolist()
+    return {"stage": "reference", "counts": answers, "silent": silent, "recall": recalls(answers, silent, classes)}
 
 
 def _equality(key: str, part: Mapping[str, object] | str) -> dict[str, object]:

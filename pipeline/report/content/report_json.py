@@ -12,6 +12,7 @@ from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.drawn_json import Drawn
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.equality_json import Equivalence
+from spikeport.pipeline.report.content.recall import Recalls
 from spikeport.pipeline.run.health import FindingJson
 from spikeport.pipeline.run.intervals import PairedDifference
 
@@ -200,12 +201,14 @@ class Confusion(TypedDict):
         stage: the stage that classified.
         counts: `[K][K]`, rows are labels, columns are predicted classes.
         silent: `[K]`, recordings of each label without an answer.
+        recall: recall of each class.
         reason: why there is no matrix.
     """
 
     stage: NotRequired[str]
     counts: NotRequired[list[list[int]]]
     silent: NotRequired[list[int]]
+    recall: NotRequired[Recalls]
     reason: NotRequired[str]
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from spikeport.export.backends.compare import title_of
 from spikeport.pipeline.report.content.equality_json import Equality, FirstDivergence
+from spikeport.pipeline.report.content.recall import Recall
 from spikeport.pipeline.report.content.report_json import Report, RunDifference, StageAccuracy, StageChange
 from spikeport.pipeline.run.intervals import Accuracy, PairedDifference
 from spikeport.values import IntervalJson
 
-AnyAccuracy = StageAccuracy | Accuracy
+AnyAccuracy = StageAccuracy | Accuracy | Recall
 AnyDifference = PairedDifference | StageChange | RunDifference
 
 STAGES = {  # name and explanation
@@ -115,7 +116,7 @@ def percent_range(entry: AnyAccuracy) -> str:
     """The interval of an accuracy: `93.6 to 98.6 %`, or the reason why there is none."""
     low, high = entry["low"], entry["high"]
     if low is None or high is None:
-        return f"no interval: {entry['reason']}"
+        return f"no interval: {entry.get('reason')}"
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 

@@ -13,6 +13,8 @@ from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
 from spikeport.pipeline.report.content.headline import passed
+from spikeport.pipeline.report.content.recall import listed
+from spikeport.pipeline.report.content.recall_words import recall_note
 from spikeport.pipeline.report.content.report_json import (
     DatasetFacts,
     DistillationEffect,
@@ -47,6 +49,7 @@ def render_html(report: Report) -> str:
         training=_training(report),
         training_key=training_curve.key,
         confusion=_confusion(report),
+        recall=_recall(report),
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
         energy=_energy(report),
@@ -134,6 +137,27 @@ def _confusion(report: Report) -> dict[str, object]:
         "silent": sum(silent),
         "with_silent": bool(silent),
     }
+
+
+def _recall(report: Report) -> dict[str, object] | None:
+    found = report.get("confusion", {}).get("recall")
+    if found is None or found["macro"] is None:
+        return None
+    rows = listed(found)
+    axis = charts.share_axis(min(row["low"] or 0.0 for row in rows))
+    drawn = [
+        {
+            **row,
+            "chart": charts.interval(
+                axis,
+                words.interval_of(row),
+                f"{row['label']}: {words.percent(row['value'])}, 95 % interval {words.percent_range(row)}",
+            ),
+        }
+        for row in rows
+    ]
+    scale = charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])
+    return {"rows": drawn, "scale": scale, "note": recall_note(report, found, len(rows))}
 
 
 def _layers(layers: list[LayerRow]) -> list[dict[str, object]]:

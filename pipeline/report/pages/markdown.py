@@ -11,6 +11,8 @@ from spikeport.pipeline.report.content import early_exit, layer_rows, training, 
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.equality_json import Equivalence
+from spikeport.pipeline.report.content.recall import listed
+from spikeport.pipeline.report.content.recall_words import recall_note
 from spikeport.pipeline.report.content.report_json import DatasetFacts, DistillationEffect, Reason, Report
 from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
 from spikeport.pipeline.report.pages.model_card import front_matter
@@ -125,9 +127,20 @@ def _confusion(report: Report) -> list[str]:
     none = [f"No answer (no output spike): {sum(silent):,}."] if any(silent) else []
     often = mistakes(found["counts"], report["dataset"]["classes"], silent)
     if not often:
-        return [title, "No recording was assigned to another class.", *none]
+        return [title, "No recording was assigned to another class.", *none, *_recall(report)]
     rows = [[one["label"], one["predicted"], str(one["count"]), str(one["of"])] for one in often]
-    return [title, table(["Class", "Predicted", "Recordings", "of"], rows, right=(2, 3)), *none]
+    return [title, table(["Class", "Predicted", "Recordings", "of"], rows, right=(2, 3)), *none, *_recall(report)]
+
+
+def _recall(report: Report) -> list[str]:
+    found = report.get("confusion", {}).get("recall")
+    if found is None or found["macro"] is None:
+        return []
+    rows = [
+        [row["label"], words.percent(row["value"]), words.percent_range(row), f"{row['n']:,}"] for row in listed(found)
+    ]
+    head = ["Class", "Recall", "Wilson 95 % interval", "Recordings"]
+    return [table(head, rows, right=(1, 2, 3)), inline(recall_note(report, found, len(rows)))]
 
 
 def _layers(report: Report) -> list[str]:
