@@ -24,7 +24,7 @@ from spikeport.pipeline.cli import simulate as cli_simulate
 from spikeport.pipeline.cli import sweep as cli_sweep
 from spikeport.pipeline.cli import tools as cli_tools
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import Changes, Epochs, Json, Method, Quiet, RecipeWord, changes_of
+from spikeport.pipeline.cli.options import Changes, Epochs, InitFrom, Json, Method, Quiet, RecipeWord, changes_of
 
 # This must be set before torch is loaded. Otherwise its waiting threads use CPU time that other processes need; see
 # docs/reference/training.md.
@@ -99,6 +99,7 @@ def run(
     changes: Changes = None,
     method: Method = None,
     epochs: Epochs = None,
+    init_from: InitFrom = None,
     resume: Resume = False,
     again_from: From = None,
     json: Json = False,
@@ -111,7 +112,7 @@ def run(
 
     Example: `spikeport run digits --epochs 10 --set data.train=500 --out runs/short`
     """
-    changes = changes_of(changes, method=method, epochs=epochs)
+    changes = changes_of(changes, method=method, epochs=epochs, init_from=init_from)
     _run(recipe, out, changes, resume, again_from, json, quiet, only_training=False)
 
 
@@ -122,6 +123,7 @@ def train(
     changes: Changes = None,
     method: Method = None,
     epochs: Epochs = None,
+    init_from: InitFrom = None,
     resume: Resume = False,
     again_from: From = None,
     json: Json = False,
@@ -134,7 +136,7 @@ def train(
 
     Example: `spikeport train nmnist-small --method baseline --out runs/baseline`
     """
-    changes = changes_of(changes, method=method, epochs=epochs)
+    changes = changes_of(changes, method=method, epochs=epochs, init_from=init_from)
     _run(recipe, out, changes, resume, again_from, json, quiet, only_training=True)
 
 

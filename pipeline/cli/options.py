@@ -10,7 +10,7 @@ import typer
 from spikeport.errors import UserError
 
 NIR = "For .nir files"
-METHOD, EPOCHS = "distillation.method", "training.epochs"
+METHOD, EPOCHS, INIT_FROM = "distillation.method", "training.epochs", "training.init_from"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
@@ -33,6 +33,15 @@ Method = Annotated[
 Epochs = Annotated[
     int | None,
     typer.Option("--epochs", metavar="N", help="Epochs of the student, as --set training.epochs=N."),
+]
+InitFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--init-from",
+        metavar="RUN",
+        help="Start from the float weights of another run, as --set training.init_from=RUN. The last layer is left out "
+        "where the classes are others.",
+    ),
 ]
 InputShape = Annotated[
     str | None,
@@ -72,13 +81,16 @@ IfGain = Annotated[
 ]
 
 
-def changes_of(changes: list[str] | None, *, method: str | None, epochs: int | None) -> list[str]:
-    """The values of --set together with those of --method and --epochs.
+def changes_of(
+    changes: list[str] | None, *, method: str | None, epochs: int | None, init_from: str | None
+) -> list[str]:
+    """The values of --set together with those of --method, --epochs and --init-from.
 
     Args:
         changes: words `key=value`.
         method: value of --method; None: not given.
         epochs: value of --epochs; None: not given.
+        init_from: value of --init-from; None: not given.
 
     Returns:
         Words `key=value`.
@@ -90,7 +102,8 @@ def changes_of(changes: list[str] | None, *, method: str | None, epochs: int | N
 
     words = list(changes or ())
     keys = [word.partition("=")[0].strip() for word in words]
-    for option, key, value in (("--method", METHOD, method), ("--epochs", EPOCHS, epochs)):
+    given_values = (("--method", METHOD, method), ("--epochs", EPOCHS, epochs), ("--init-from", INIT_FROM, init_from))
+    for option, key, value in given_values:
         if value is None:
             continue
         twice = next((given for given in keys if f"{key}.".startswith(f"{given}.")), None)

@@ -129,6 +129,22 @@ def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
         save_file(tensors, temporary)
 
 
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Reads a file of `save_weights`, by name.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise UserError("cannot be read as weights", where=str(path), cause=str(error), hint=_OTHER_FILE) from error
+
+
 def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
     """Loads a file of `save_weights` into a module of the same structure.
 
@@ -139,11 +155,7 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
     Raises:
         UserError: the file is damaged, or belongs to another network.
     """
-    try:
-        with safe_open(os.fspath(path), framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError("cannot be read as weights", where=str(path), cause=str(error), hint=_OTHER_FILE) from error
+    tensors = read_weights(path)
     own = module.state_dict()
     for key, tensor in tensors.items():
         if key in own and tensor.dtype != own[key].dtype:

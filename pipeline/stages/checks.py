@@ -31,6 +31,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         from spikeport.pipeline.distillation.objective import check_spec
         from spikeport.pipeline.models.students.build import check_student
         from spikeport.pipeline.models.teachers.build import check_teacher
+        from spikeport.pipeline.training.first_weights import student_origin
         from spikeport.pipeline.training.plugins import check_plugins
 
     frame = recipe.data.height, recipe.data.width
@@ -38,6 +39,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     check_spec(method_spec(recipe.distillation))
     check_teacher(recipe.teacher, frame)
     check_plugins(recipe.training)
+    student_origin(recipe)
     return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
 
 

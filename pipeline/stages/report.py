@@ -228,6 +228,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         confusion=confusion(labels, np.array(reference.classes), len(dataset.classes)),
         provenance={
             **about,
+            **_started_from(run),
             "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},
             "profiles": profile_digests(profiled["energy"]),
         },
@@ -243,6 +244,13 @@ def warnings_of(run: RunFolder) -> list[Warning]:
             warning: Warning = {"stage": stage, **found}
             warnings.append(warning)
     return warnings
+
+
+def _started_from(run: RunFolder) -> dict[str, dict[str, str]]:
+    """What each training was started from, if weights of another run."""
+    found = {stage: entry["result"].get("started_from", "") for stage, entry in run.manifest["stages"].items()}
+    started = {stage: text for stage, text in found.items() if text}
+    return {"started_from": started} if started else {}
 
 
 def profile_digests(energy: list[EnergyRow]) -> dict[str, str]:

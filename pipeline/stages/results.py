@@ -262,10 +262,12 @@ class StageOutput:
     Attributes:
         result: the result.
         files: names of the files that it wrote into the run folder.
+        started_from: weights of another run that its training began with, in words; "" for none.
     """
 
     result: StageResult
     files: tuple[str, ...] = field(default=())
+    started_from: str = ""
 
 
 def findings_of(value: StudentJson | NoTeacherJson) -> tuple[Finding, ...]:

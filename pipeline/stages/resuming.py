@@ -94,19 +94,25 @@ def begin(
             raise UserError(
                 f"the run there was made with other settings of {', '.join(stale.keys)}",
                 where=str(folder),
-                cause=f"{', '.join(stale.lost)} would be trained again from the beginning",
-                hint=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out",
+                cause=f"{', '.join(stale.lost)} would be trained again from the beginning{_why(stale.keys)}",
+                hint=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out"
+                + f"; another run with --init-from {folder} trains its weights on" * bool(_why(stale.keys)),
             )
         first = stale.stage
         log(f"changed: {', '.join(stale.keys)}; done again: {first} and all after it")
     elif changed:
-        again = "" if first is None else f"; done again: {first} and all after it"
+        again = "" if first is None else f"; done again: {first} and all after it{_why(changed)}"
         log(f"changed: {', '.join(changed)}{again or '; no stage that is done has read it'}")
     if first is not None:
         _forget(run, {*names[names.index(first) :], *(set(run.manifest["stages"]) - set(names))}, set(names))
     if changed:
         write_text(run.file(RECIPE), recipe.as_toml())
     return RunFolder(run.path, recipe, run.manifest)
+
+
+def _why(keys: list[str]) -> str:
+    """Why a training does not go on from its last epoch where its number of epochs is changed."""
+    return ", since the learning rate schedule covers all epochs" * any(key.endswith("epochs") for key in keys)
 
 
 @dataclass(frozen=True)

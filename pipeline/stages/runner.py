@@ -151,4 +151,5 @@ def do_again(
 
 def record(run: RunFolder, stage: str, output: StageOutput, seconds: float) -> None:
     """Marks `stage` as done in the manifest, with what it found, its files and how long it took."""
-    run.record(stage, output.result.to_json(), output.files, seconds)
+    started = {"started_from": output.started_from} if output.started_from else {}
+    run.record(stage, {**output.result.to_json(), **started}, output.files, seconds)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeport.errors import CannotWriteError
+from spikeport.errors import CannotWriteError, UserError
+from spikeport.paths import expanded
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import locked
@@ -25,6 +26,7 @@ def run(
     *,
     resume: bool = False,
     from_stage: str | None = None,
+    init_from: PathLike | None = None,
     only_training: bool = False,
     progress: ProgressLike = None,
     log: Log | None = None,
@@ -36,6 +38,8 @@ def run(
         out: the run folder; None: runs/<name of the recipe>.
         resume: whether to continue a stopped run in the same folder.
         from_stage: a stage to repeat, with all later stages.
+        init_from: a finished run whose float student, and teacher if it fits, this run starts from; None: as
+            `training.init_from` of the recipe says.
         only_training: whether to stop after the quantized student.
         progress: called with (parts done, parts in all, what is done).
         log: called with a line for each stage, epoch and warning.
@@ -54,8 +58,13 @@ def run(
     from spikeport.versions import about_this_run
 
     read = as_recipe(recipe)
-    check_recipe(read, for_netx=not only_training)
+    if init_from is not None:
+        training = read.training.model_copy(update={"init_from": expanded(str(init_from))})
+        read = read.model_copy(update={"training": training})
     folder = Path("runs") / read.name if out is None else Path(out)
+    if read.training.init_from and Path(read.training.init_from).resolve() == folder.resolve():
+        raise UserError("a run cannot start from itself", where="training.init_from", hint="name another --out")
+    check_recipe(read, for_netx=not only_training)
     if distributed.is_worker(read.training):
         with distributed.process_group(read.training), discard_writes(folder):
             run_stages(Context(open_folder(folder), progress_of(None)), only_training=True)

@@ -13,11 +13,7 @@ from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, Ev
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
 from spikeport.pipeline.data.frames.cache import cache_folder
-from spikeport.pipeline.data.splits.leakage import (
-    check_leakage,
-    held_out_keys,
-    test_set_digest,
-)
+from spikeport.pipeline.data.splits.leakage import check_leakage, held_out_keys, test_set_digest
 from spikeport.pipeline.data.windows import check_window
 from spikeport.pipeline.distillation.method_spec import method_spec, pretraining_stages, uses_synthesis
 from spikeport.pipeline.distillation.objective import uses_teacher
@@ -29,6 +25,7 @@ from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.stages.checks import check_patience
+from spikeport.pipeline.stages.first_weights import checked_start
 from spikeport.pipeline.stages.results import (
     DataResult,
     Predictions,
@@ -39,6 +36,7 @@ from spikeport.pipeline.stages.results import (
 )
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.evaluate import spiking_teacher_classes, teacher_logits
+from spikeport.pipeline.training.first_weights import teacher_origin
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.teacher_task import teacher_images
 from spikeport.pipeline.training.train import pretrain_student, train_student, train_teacher, train_translator
@@ -61,6 +59,7 @@ def data(context: Context) -> StageOutput:
     facts = describe(dataset)
     for text in (facts["window"] or {}).get("warnings", []):
         context.progress.log(f"  warning: {text}")
+    checked_start(context)
     result = DataResult(
         facts=facts,
         test_labels=tuple(dataset.test.labels.tolist()),
@@ -79,11 +78,11 @@ def teacher(context: Context) -> StageOutput:
     own = context.recipe.teacher
     if (other := Path(own.weights).parent if own.weights else run_of(own)) is not None:
         check_leakage(other, dataset)
+    origin = checked_start(context) and teacher_origin(context.recipe, dataset.classes)
     trained = train_teacher(
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
-    findings = _reported(context, "teacher", _teacher_findings(context, trained))
     predictions: Predictions | Missing
     if trained.input_kind == "events":
         predictions = Predictions.of(spiking_teacher_classes(trained, test.frames))
@@ -92,19 +91,15 @@ def teacher(context: Context) -> StageOutput:
     else:
         logits = teacher_logits(trained, test.paired_images.images, _size(test))
         predictions = Predictions.of(logits.argmax(1).cpu().numpy())
+    findings = _reported(context, "teacher", _teacher_findings(context, trained))
     result = TeacherResult(predictions=predictions, findings=findings)
-    return StageOutput(result=result, files=("teacher.safetensors",))
+    return StageOutput(result=result, files=("teacher.safetensors",), started_from=str(origin or ""))
 
 
 def synthesis(context: Context) -> StageOutput:
     """Trains the translator from images to events on the training pairs, into synthesis.safetensors."""
-    trained = train_translator(
-        context.recipe,
-        context.dataset,
-        context.checkpoints("synthesis"),
-        context.progress,
-        context.run.file(METRICS),
-    )
+    recipe, folder = context.recipe, context.checkpoints("synthesis")
+    trained = train_translator(recipe, context.dataset, folder, context.progress, context.run.file(METRICS))
     save_weights(trained, context.run.file(SYNTHESIS))
     weights = sum(weight.numel() for weight in trained.parameters())
     return StageOutput(result=SynthesisResult(weights=weights), files=(SYNTHESIS,))
@@ -117,6 +112,7 @@ def simulator(context: Context) -> StageOutput:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, context.dataset)
         trained = _student_from(Path(recipe.synthesis.simulator_weights), context)
     else:
+        checked_start(context)
         trained = pretrain_student(
             recipe,
             context.dataset,
@@ -133,6 +129,7 @@ def simulator(context: Context) -> StageOutput:
 
 def pretrain(context: Context) -> StageOutput:
     """Pretrains the student on synthetic events, into pretrain.safetensors."""
+    checked_start(context)
     synthesizer = _synthesizer(context)
     assert synthesizer is not None  # only methods with a synthesizer have this stage
     trained = pretrain_student(
@@ -153,6 +150,7 @@ def student(context: Context, method: str) -> StageOutput:
     """Trains the float student with `method`, and predicts the classes of the test recordings."""
     name, spec = weights_file("student", method, context), method_spec(context.recipe.distillation, method)
     own = method == context.recipe.distillation.method
+    started = checked_start(context)
     trained = train_student(
         context.recipe,
         context.dataset,
@@ -166,7 +164,7 @@ def student(context: Context, method: str) -> StageOutput:
     )
     storage.save_student(trained, context.run.file(name))
     result = _tested(trained, context, f"student-{method}", with_teacher=own and uses_teacher(spec))
-    return StageOutput(result=result, files=(name,))
+    return StageOutput(result=result, files=(name,), started_from=started)
 
 
 def quantized(context: Context, method: str) -> StageOutput:
@@ -264,10 +262,7 @@ def _tested(
     test = context.dataset.test
     seen = run_student(network, test.frames)
     predicted = classify(seen.spikes)
-    found = [
-        *health.of_rates(stage, seen.rates),
-        *health.of_answers(stage, predicted, test.labels),
-    ]
+    found = [*health.of_rates(stage, seen.rates), *health.of_answers(stage, predicted, test.labels)]
     predictions = Predictions.of(predicted)
     teacher = TeacherResult.from_json(context.run.result("teacher")).predictions if with_teacher else Missing("")
     if isinstance(teacher, Predictions):

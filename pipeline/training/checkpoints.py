@@ -14,12 +14,13 @@ from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.run.tensor_files import read_tree, write_tree
+from spikeport.pipeline.training.first_weights import student_origin
 
 CHECKPOINT = "checkpoint.safetensors"
 
 
 def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
-    """Settings that a checkpoint depends on: the seed, sections of the recipe, and the data set.
+    """Settings that a checkpoint depends on: the seed, sections of the recipe, the data set, and first weights.
 
     The device of the training is not among them, since it may change between a stop and the resume.
 
@@ -31,7 +32,9 @@ def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[st
     values = recipe.model_dump(mode="json", include={"seed", *sections})
     if "training" in values:
         values["training"] = {key: value for key, value in values["training"].items() if key not in PLACEMENT_KEYS}
-    return {"recipe": values, "data": dataset.fingerprint}
+    origin = student_origin(recipe)
+    first = {} if origin is None else {"first_weights": origin.sha256}
+    return {"recipe": values, "data": dataset.fingerprint, **first}
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, object]) -> Mapping[str, Any]:

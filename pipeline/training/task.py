@@ -292,10 +292,6 @@ class TrainingTask(pl.LightningModule):
         self.restore(checkpoint)
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """Restores the log and the best weights of a checkpoint.
-
-        Args:
-            checkpoint: content of the checkpoint.
-        """
+        """Restores the log and the best weights from the content of a checkpoint."""
         self.history = [EpochRow.from_json(row) for row in checkpoint["history"]]
         self.best.load_tree(checkpoint)

@@ -12,9 +12,11 @@ from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.evaluate import teacher_accuracy
+from spikeport.pipeline.training.first_weights import teacher_origin
 from spikeport.pipeline.training.task import TRAINING_ACCURACY, TrainingTask
 
 AFFINE_SEED = "warp"  # purpose that seeds are derived from: another word would draw other numbers
@@ -37,7 +39,7 @@ class TeacherTask(TrainingTask):
         training, validation = teacher_images(dataset, recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "teacher"))
-            model = build_teacher(recipe.teacher, (3, *size), len(dataset.classes))
+            model = build_teacher(_with_first_weights(recipe, dataset), (3, *size), len(dataset.classes))
         super().__init__(
             model,
             stage="teacher",
@@ -67,6 +69,12 @@ class TeacherTask(TrainingTask):
         model.train(training)
         self.validated = len(self.validation.labels)
         return accuracy
+
+
+def _with_first_weights(recipe: Recipe, dataset: Dataset) -> TeacherRecipe:
+    """`[teacher]` with the weights of the run that it starts from, where there is one."""
+    origin = teacher_origin(recipe, dataset.classes)
+    return recipe.teacher if origin is None else recipe.teacher.model_copy(update={"weights": str(origin.path)})
 
 
 def teacher_images(dataset: Dataset, seed: int) -> tuple[StaticImages, StaticImages]:

@@ -18,6 +18,7 @@ from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.first_weights import start_student
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, check_losses
 from spikeport.pipeline.training.teacher_task import TeacherTask
@@ -202,7 +203,7 @@ def train_student(
 
 
 def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:
-    """The untrained student of a recipe and its seed.
+    """The student of a recipe and its seed before training.
 
     Args:
         recipe: the recipe.
@@ -210,7 +211,29 @@ def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = 
         teacher: the teacher, whose weights `distillation.initialize` copies; None if there is none.
 
     Raises:
-        UserError: the recipe copies weights of a teacher, and there is no teacher.
+        UserError: the recipe copies weights of a teacher, and there is no teacher; or those of a run do not fit.
+    """
+    student = new_student(recipe, dataset)
+    if recipe.distillation.initialize:
+        if teacher is None:
+            raise UserError(
+                "the initial weights come from a teacher, and the method has none",
+                where="distillation.initialize",
+                hint=NO_TEACHER,
+            )
+        initialize_from_teacher(student, teacher)
+    return student
+
+
+def new_student(recipe: Recipe, dataset: Dataset) -> Student:
+    """The student of a recipe with the weights of its seed, or of the run that it starts from.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+
+    Raises:
+        UserError: the weights of that run do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(recipe.seed, "student"))
@@ -220,12 +243,5 @@ def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = 
             len(dataset.classes),
             shared_head=recipe.distillation.shared_head,
         )
-    if recipe.distillation.initialize:
-        if teacher is None:
-            raise UserError(
-                "the initial weights come from a teacher, and the method has none",
-                where="distillation.initialize",
-                hint=NO_TEACHER,
-            )
-        initialize_from_teacher(student, teacher)
+    start_student(student, recipe, dataset.classes)
     return student

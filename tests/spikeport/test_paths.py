@@ -54,7 +54,8 @@ def test_what_cannot_be_meant(text, words):
     assert len(str(raised.value)) < 200
 
 
-KEYS = ["data.root", "data.events", "data.images", "data.pairs", "teacher.weights", "synthesis.simulator_weights"]
+KEYS = ["data.root", "data.events", "data.images", "data.pairs", "teacher.weights", "synthesis.simulator_weights",
+        "training.init_from"]  # fmt: skip
 
 
 @pytest.mark.parametrize("key", KEYS)

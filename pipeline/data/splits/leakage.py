@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
@@ -39,7 +41,8 @@ def test_set_digest(dataset: Dataset) -> str:
 def check_leakage(folder: Path, dataset: Dataset) -> None:
     """Checks that another run did not train on recordings that are held out here, or on their images.
 
-    A folder without a run, or with a run on another data set, is not checked.
+    A folder without a run, or with a run on another data set, is not checked. Runs that the other run was started from
+    are checked too.
 
     Args:
         folder: folder of the other run.
@@ -48,9 +51,17 @@ def check_leakage(folder: Path, dataset: Dataset) -> None:
     Raises:
         UserError: the other run may have trained on a held-out recording.
     """
-    if not (folder / MANIFEST).is_file():
-        return
-    known = open_run(folder).result("data")
+    seen: set[Path] = set()
+    while (folder / MANIFEST).is_file() and folder.resolve() not in seen:
+        seen.add(folder.resolve())
+        run = open_run(folder)
+        _check(folder, run.result("data"), dataset)
+        if not run.recipe.training.init_from:
+            return
+        folder = Path(run.recipe.training.init_from)
+
+
+def _check(folder: Path, known: Mapping[str, Any], dataset: Dataset) -> None:
     if known["name"] != dataset.name:
         return
     if HELD_OUT_KEYS not in known:

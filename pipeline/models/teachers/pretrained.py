@@ -46,7 +46,7 @@ def load_pretrained(
     head = {key for key in ours if key.startswith("head.")}
     if fresh_head and any(key not in found or found[key].shape != ours[key].shape for key in head):
         found = {key: tensor for key, tensor in found.items() if key not in head} | {key: ours[key] for key in head}
-    faults = _faults(ours, found)
+    faults = weight_faults(ours, found)
     if faults:
         more = f" and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         raise UserError(
@@ -65,7 +65,13 @@ def _renamed(key: str, prefixes: Sequence[tuple[str, str]]) -> str:
     return key
 
 
-def _faults(ours: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
+def weight_faults(ours: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
+    """Why tensors are not the weights of a network, sorted: missing and unknown names, shapes, values.
+
+    Args:
+        ours: the network's own, by name.
+        found: those that it is to get.
+    """
     faults = [f"no {key}" for key in ours if key not in found and not key.endswith(COUNTER)]
     faults += [f"unknown {key}" for key in found if key not in ours]
     for key in ours.keys() & found.keys():

@@ -11,6 +11,7 @@ from spikeport.pipeline.run.sections.fields import (
     Degrees,
     Epochs,
     EpochsOrZero,
+    ExpandedPath,
     Fraction,
     FractionBelowOne,
     NotNegative,
@@ -36,6 +37,9 @@ class Training(Section):
     lr: PositiveFloat = Field(default=2e-3, description="learning rate")
     weight_decay: NotNegative = Field(default=1e-2, description="weight decay of the optimizer")
     warmup_epochs: EpochsOrZero = Field(default=1, description="epochs in which the learning rate rises")
+    init_from: ExpandedPath = Field(
+        default="", description="folder of a run whose float student, and teacher if it fits, this run starts from"
+    )
     ema_decay: FractionBelowOne = Field(
         default=0.0, description="decay of the exponential moving average of the weights; 0: off"
     )

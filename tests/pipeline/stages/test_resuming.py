@@ -110,6 +110,9 @@ def test_what_costs_weights_is_refused_until_it_is_said(tmp_path, changes, first
     assert state(tmp_path / "run") == before
     (line,) = goes_on(tmp_path / "run", changed, first, again_from=first)
     assert key in line
+    for text in (refused.value.cause, line):
+        assert ("since the learning rate schedule covers all epochs" in text) == key.endswith("epochs")
+    assert (f"--init-from {tmp_path / 'run'} trains its weights on" in refused.value.hint) == key.endswith("epochs")
 
 
 def test_settings_of_stages_to_come_may_change(tmp_path):
