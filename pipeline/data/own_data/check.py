@@ -157,7 +157,7 @@ def check_folder(
     unit = likely_unit(found)
     boxes = np.array([each.box for each in found])
     box = (int(boxes[:, 0].min()), int(boxes[:, 1].max()), int(boxes[:, 2].min()), int(boxes[:, 3].max()))
-    sensor = SensorGuess.of(box)
+    sensor = SensorGuess.of(box, [each.sensor for each in found])
     durations = np.array([each.duration for each in found]) * unit.scale
     events = np.array([each.events for each in found])
     counted = Counter((file.label, listing.is_test(file)) for file in files)

@@ -49,7 +49,8 @@ class RecordingDescription:
             found.append(f'the order of the columns: "{self.facts.columns}" is assumed, from their values')
         if self.sensor.from_one:
             found.append("whether coordinates count from 1: it is assumed, because none is 0")
-        found.append(f"the size of the sensor: {self.sensor}")
+        if not self.sensor.stated:
+            found.append(f"the size of the sensor: {self.sensor}")
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -86,11 +87,10 @@ class RecordingDescription:
         ]
         if self.unit.stated:
             facts[2] = ("duration", period(self.unit.median_us))
-        return [
-            *(f"{name.ljust(14)}{value}" for name, value in facts),
-            "not known:",
-            *map("  {}".format, self.unknown()),
-        ]
+        if self.sensor.stated:
+            facts.append(("sensor", f"{self.sensor.width} x {self.sensor.height}, as the header states"))
+        unknown = ["not known:", *map("  {}".format, self.unknown())] if self.unknown() else []
+        return [*(f"{name.ljust(14)}{value}" for name, value in facts), *unknown]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -127,7 +127,7 @@ def describe_file(path: Path) -> RecordingDescription:
         raise UserError("no such file", where=str(path), hint="check the name")
     open_regular(path).close()
     facts, events = read_facts(path)
-    sensor = SensorGuess.of(facts.box)
+    sensor = SensorGuess.of(facts.box, [facts.sensor])
     if sensor.from_one:
         events = events.copy()
         events["x"] -= 1

@@ -12,6 +12,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.events import check_events, in_order
 from spikeport.pipeline.data.readers.event_columns import UNITS_US, EventFileError, polarity_codes
+from spikeport.pipeline.data.readers.event_streams import stated_sensor
 from spikeport.pipeline.data.readers.recordings import TABLES, Reading, read_events
 
 _FARTHEST = 2**15  # coordinates are 16-bit integers
@@ -32,6 +33,7 @@ class RecordingFacts:
         codes: codes of polarity in the file.
         columns: likely order of its columns, such as "txyp"; "" where the file names them.
         fractions: whether its times have fractions.
+        sensor: width and height in its header; None if it states none.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class RecordingFacts:
     codes: tuple[int, ...]
     columns: str
     fractions: bool
+    sensor: tuple[int, int] | None = None
 
     @property
     def states_unit(self) -> bool:
@@ -119,6 +122,7 @@ def read_facts(path: Path) -> tuple[RecordingFacts, np.ndarray]:
         codes=codes or tuple(np.unique(ordered["p"]).tolist()),
         columns=str(settings.get("columns", "")),
         fractions=fractions,
+        sensor=stated_sensor(path) if path.suffix.lower() in (".dat", ".raw") else None,
     ), ordered
 
 

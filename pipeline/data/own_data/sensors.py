@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ class SensorGuess:
         width: columns of the sensor.
         height: rows of the sensor.
         known: whether it is the size of a common sensor, not only the bounding box.
+        stated: whether it is the size in the headers of the files.
     """
 
     box: tuple[int, int, int, int]
@@ -27,15 +29,22 @@ class SensorGuess:
     width: int
     height: int
     known: bool
+    stated: bool = False
 
     @classmethod
-    def of(cls, box: tuple[int, int, int, int]) -> SensorGuess:
-        """The smallest common sensor that holds a bounding box and is filled by it, else the box from 0.
+    def of(cls, box: tuple[int, int, int, int], stated: Iterable[tuple[int, int] | None] = ()) -> SensorGuess:
+        """The size that all headers state, else the smallest common sensor that holds and nearly fits a bounding box.
+
+        If there is none, the sensor is the bounding box from 0.
 
         Args:
             box: first and last column, first and last row with an event.
+            stated: width and height in the header of each file, or None.
         """
         left, right, top, bottom = box
+        sizes = set(stated)
+        if len(sizes) == 1 and (size := sizes.pop()) and right < size[0] and bottom < size[1]:
+            return cls(box, False, *size, known=size in KNOWN, stated=True)
         from_one = left == top == 1
         width, height = right + 1 - from_one, bottom + 1 - from_one
         for common in KNOWN:
@@ -65,4 +74,5 @@ class SensorGuess:
     def __str__(self) -> str:
         left, right, top, bottom = self.box
         origin = "a common sensor" if self.known else "the bounding box; set the true size if it is larger"
+        origin = "as the header states" if self.stated else origin
         return f"{self.width} x {self.height} ({origin}); events lie in x {left} to {right}, y {top} to {bottom}"

@@ -16,6 +16,7 @@ from spikeport.pipeline.data.readers import evt
 from spikeport.pipeline.data.readers.event_columns import check_size, damaged, from_columns, unknown_layout
 
 _LONGEST_LINE = 1000
+_LONGEST_HEADER = 1 << 16
 _DAT_EVENTS = (0x00, 0x0C)  # the older and the newer number of "contrast detected"
 _EVT_CONVERT = "convert it with metavision_file_to_dat"
 
@@ -89,8 +90,7 @@ def read_raw(path: Path) -> np.ndarray:
     fields, start = _header(content, b"% ")
     if not start:
         raise damaged("it has no header of % lines")
-    name, *more = fields.get("format", "").split(";")
-    stated = {key.strip(): value.strip() for key, _, value in (each.partition("=") for each in more)}
+    name, stated = _format(fields)
     version = fields.get("evt") or name.strip().removeprefix("EVT")
     encoding = {"2": evt.EVT2, "2.1": evt.EVT21, "21": evt.EVT21, "3": evt.EVT3}.get(version.removesuffix(".0"))
     if encoding is None:
@@ -98,15 +98,37 @@ def read_raw(path: Path) -> np.ndarray:
             f"RAW in EVT {version or 'of no stated version'}", _EVT_CONVERT, "RAW in EVT 2.0, 2.1 or 3.0"
         )
     events = _decoded(content, start, encoding, stated.get("endianness", ""))
-    geometry = fields.get("geometry") or f"{stated.get('width', '')}x{stated.get('height', '')}"
-    if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", geometry):
-        width, height = int(size[1]), int(size[2])
+    if size := _geometry(fields, stated):
+        width, height = size
         outside = (events["x"] >= width) | (events["y"] >= height)
         if outside.any():
             at = int(np.argmax(outside))
             x, y = events["x"][at], events["y"][at]
             raise damaged(f"event {at} is at x = {x}, y = {y}; its header states a sensor of {width} x {height}")
     return events
+
+
+def stated_sensor(path: Path) -> tuple[int, int] | None:
+    """Width and height of the sensor in the header of a .dat or .raw file; None if it states none.
+
+    Args:
+        path: the file.
+    """
+    with open(path, "rb") as file:
+        fields, _ = _header(file.read(_LONGEST_HEADER), b"%")
+    return _geometry(fields, fields if path.suffix.lower() == ".dat" else _format(fields)[1])
+
+
+def _format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Name of the format, and what stands after it: `EVT3;height=720;width=1280`."""
+    name, *more = fields.get("format", "").split(";")
+    return name, {key.strip(): value.strip() for key, _, value in (each.partition("=") for each in more)}
+
+
+def _geometry(fields: dict[str, str], stated: dict[str, str]) -> tuple[int, int] | None:
+    geometry = fields.get("geometry") or f"{stated.get('width', '')}x{stated.get('height', '')}"
+    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", geometry)
+    return (int(size[1]), int(size[2])) if size else None
 
 
 def _decoded(content: bytes, start: int, encoding: evt.Encoding, order: str) -> np.ndarray:

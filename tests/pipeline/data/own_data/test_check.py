@@ -231,6 +231,26 @@ def test_sensor_and_frame_of_a_bounding_box(box, sensor, frame):
     assert ((found.width, found.height), found.frame) == (sensor, frame)
 
 
+def test_the_size_in_all_headers_is_the_sensor_if_events_lie_in_it():
+    box = (3, 99, 2, 199)
+    found = SensorGuess.of(box, [(640, 480)] * 2)
+    assert (found.width, found.height, found.stated) == (640, 480, True)
+    for stated in ([(640, 480), None], [(640, 480), (320, 240)], [(99, 480)], [None], []):
+        found = SensorGuess.of(box, stated)
+        assert (found.width, found.height, found.stated) == (100, 200, False)
+
+
+def test_a_header_states_the_sensor(tmp_path):
+    """One event of DAT: time 5, x 3, y 2, ON."""
+    word = 3 | 2 << 14 | 1 << 28
+    event = (5).to_bytes(4, "little") + word.to_bytes(4, "little")
+    header = b"% Version 2\n% Height 240\n% Width 304\n% end\n"
+    (tmp_path / "one.dat").write_bytes(header + b"\x0c\x08" + event)
+    found = sp.describe_recording(tmp_path / "one.dat")
+    assert (found.sensor.width, found.sensor.height, found.sensor.stated, found.unknown()) == (304, 240, True, [])
+    assert found.facts.box == (3, 3, 2, 2)
+
+
 def test_nothing_is_overwritten_and_nothing_is_guessed_without_recordings(spikeport, tmp_path):
     write_set(tmp_path / "mine", counts={"cross": 2, "ring": 2})
     (tmp_path / "mine.toml").write_text("mine")
