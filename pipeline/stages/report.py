@@ -20,13 +20,13 @@ from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, build_report
 from spikeport.pipeline.report.content.csv_tables import class_names, curves_csv, layers_csv, samples_csv, steps_csv
 from spikeport.pipeline.report.content.report_json import Report, Warning
-from spikeport.pipeline.report.content.samples import Sample, choose_samples
 from spikeport.pipeline.report.content.training import trainings
 from spikeport.pipeline.report.write import render_all
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
 from spikeport.pipeline.stages.deploy import trace_of
 from spikeport.pipeline.stages.outputs import check_folder
+from spikeport.pipeline.stages.report_samples import example_samples, worst_samples
 from spikeport.pipeline.stages.result_json import CountsJson, ProfileValues
 from spikeport.pipeline.stages.results import (
     ProfileResult,
@@ -222,7 +222,8 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         energy=profiled["energy"],
         early_exit=profiled.get("early_exit", NOT_READ),
         baseline=_baseline(profiled["baseline"], elsewhere),
-        samples=_samples(context, np.array(reference.classes)),
+        samples=example_samples(context, np.array(reference.classes)),
+        mistakes=worst_samples(context, np.array(reference.classes)),
         warnings=warnings_of(run),
         training=trainings(rows_of_stages(run.file(METRICS)), dataset.validation.labels, dataset.classes),
         confusion=confusion(labels, np.array(reference.classes), len(dataset.classes)),
@@ -282,18 +283,3 @@ def _samples_csv(context: Context, asked: Profile) -> str:
     activity = count_activity(network, trace_of(context), test.frames)
     found = sample_energies_on(network, activity, asked.hardware, asked.active_rule)
     return samples_csv(test.keys, classes, activity, found)
-
-
-def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:
-    test, spikes = context.dataset.test, trace_of(context).spikes
-    return [
-        Sample(
-            key=test.keys[row],
-            label=int(test.labels[row]),
-            predicted=int(predicted[row]),
-            frames=test.frames[row],
-            output_spikes=spikes[row],
-            image=None if test.paired_images is None else test.paired_images.images[row],
-        )
-        for row in choose_samples(test.labels, predicted)
-    ]

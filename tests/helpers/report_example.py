@@ -17,6 +17,7 @@ from spikeport.export.network.accuracy import Correctness
 from spikeport.export.network.sampling import draw
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.training import trainings
+from spikeport.pipeline.report.content.worst import WrongSample
 from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, render_all
 from spikeport.pipeline.training.results import EpochRow
 
@@ -289,6 +290,9 @@ def example_inputs(seed: int = 1) -> ReportInputs:
             np.array([1, 1, 0, 2]),
             tuple("0123456789"),
         ),
+        mistakes=[
+            WrongSample(key="test/6/00131", label=6, predicted=0, margin=4, frames=example_sample(rng, "", 6, 0).frames)
+        ],
         confusion=confusion(labels, np.where(quantized_ckd, labels, (labels + 3) % 10), 10),
         not_included=["The time and energy of the event camera"],
         provenance={
@@ -321,6 +325,7 @@ def example_without(reason: str = "Lava is not installed") -> ReportInputs:
         quantization=(),
         samples=(),
         training={"reason": "nothing was trained"},
+        mistakes="no class was chosen",
         confusion="no class was chosen",
         not_included=(),
     )

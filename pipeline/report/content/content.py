@@ -32,6 +32,7 @@ from spikeport.pipeline.report.content.report_json import (
     Window,
 )
 from spikeport.pipeline.report.content.samples import Sample, describe
+from spikeport.pipeline.report.content.worst import WrongSample, describe_mistake
 from spikeport.pipeline.run.intervals import paired_difference, share
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class ReportInputs:
         early_exit: accuracy over time steps, of profiling.early_exit.
         baseline: rows of profiling.baseline.measure. Latency is of a whole batch, energy of one inference.
         samples: recordings to draw.
+        mistakes: recordings with the largest margins of a wrong class.
         warnings: findings of pipeline.run.health, each with its `stage`.
         confusion: int64 `[K, K + 1]` of the reference: rows are labels, columns are predicted classes, and the last
             column is no answer.
@@ -116,6 +118,7 @@ class ReportInputs:
     early_exit: EarlyExit = field(default_factory=_not_computed)
     baseline: Sequence[BaselineRow] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
+    mistakes: Sequence[WrongSample] | str = "mistakes were not ranked"
     warnings: Sequence[Warning] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
     training: TrainingsJson = field(default_factory=_not_trained)
@@ -170,6 +173,11 @@ def build_report(inputs: ReportInputs) -> Report:
     }
     content: Report = portable(plain(report))
     content["samples"] = [describe(sample, inputs.classes) for sample in inputs.samples]
+    content["mistakes"] = (
+        {"reason": inputs.mistakes}
+        if isinstance(inputs.mistakes, str)
+        else [describe_mistake(wrong, inputs.classes) for wrong in inputs.mistakes]
+    )
     content["summary"] = summary(content)
     return content
 

@@ -19,6 +19,7 @@ from spikeport.pipeline.run.intervals import PairedDifference
 if TYPE_CHECKING:
     from spikeport.pipeline.profiling.early_exit import EarlyExit
     from spikeport.pipeline.report.content.training_json import TrainingsJson
+    from spikeport.pipeline.report.content.worst import MistakeJson
 
 
 class Reason(TypedDict):
@@ -261,3 +262,4 @@ class Report(TypedDict):
     not_included: list[str]
     provenance: dict[str, Any]
     samples: list[SampleJson]
+    mistakes: NotRequired[list[MistakeJson] | Reason]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
 
 from spikeport.export.network.readout import SILENT, UNLABELED
 from spikeport.export.network.sampling import SEED, draw
+from spikeport.pipeline.report.content.pictures import base64_text, png_text
 from spikeport.pipeline.report.content.report_json import PackedFrames, SampleJson
 
 
@@ -68,9 +68,9 @@ def describe(sample: Sample, classes: tuple[str, ...]) -> SampleJson:
         "correct": sample.label == sample.predicted,
         "steps": int(frames.shape[0]),
         "events_per_step": np.count_nonzero(frames.reshape(frames.shape[0], -1), axis=1).tolist(),
-        "frames": {"shape": list(frames.shape), "packed_bits": _base64(np.packbits(frames != 0).tobytes())},
+        "frames": {"shape": list(frames.shape), "packed_bits": base64_text(np.packbits(frames != 0).tobytes())},
         "output": {name: np.flatnonzero(spikes[:, k]).tolist() for k, name in enumerate(classes)},
-        "image_png": None if sample.image is None else _base64(_png(sample.image)),
+        "image_png": None if sample.image is None else png_text(sample.image),
     }
 
 
@@ -86,16 +86,3 @@ def unpack_frames(frames: PackedFrames) -> np.ndarray:
     bits = np.unpackbits(np.frombuffer(base64.b64decode(frames["packed_bits"]), dtype=np.uint8))
     shape = tuple(frames["shape"])
     return bits[: int(np.prod(shape))].reshape(shape).astype(bool)
-
-
-def _png(image: np.ndarray) -> bytes:
-    from PIL import Image
-
-    pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(1, 2, 0))
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

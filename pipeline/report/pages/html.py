@@ -8,7 +8,7 @@ from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts import batch_curve, training_curve
 from spikeport.pipeline.report.charts import svg as charts
-from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words
+from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words, worst
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
@@ -50,6 +50,7 @@ def render_html(report: Report) -> str:
         training_key=training_curve.key,
         confusion=_confusion(report),
         recall=_recall(report),
+        worst=_worst(report),
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
         energy=_energy(report),
@@ -158,6 +159,13 @@ def _recall(report: Report) -> dict[str, object] | None:
     ]
     scale = charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])
     return {"rows": drawn, "scale": scale, "note": recall_note(report, found, len(rows))}
+
+
+def _worst(report: Report) -> dict[str, object]:
+    found = report.get("mistakes", [])
+    if not isinstance(found, list):
+        return {"rows": [], "reason": found["reason"]}
+    return {"rows": found, "note": worst.NOTE, "reason": worst.EMPTY}
 
 
 def _layers(layers: list[LayerRow]) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from spikeport.errors import printable
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
-from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words
+from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words, worst
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.equality_json import Equivalence
@@ -37,6 +37,7 @@ def render_markdown(report: Report) -> str:
         _comparison(report["comparison"]),
         _training(report),
         _confusion(report),
+        _worst(report),
         _layers(report),
         _energy(report),
         _early(report),
@@ -141,6 +142,14 @@ def _recall(report: Report) -> list[str]:
     ]
     head = ["Class", "Recall", "Wilson 95 % interval", "Recordings"]
     return [table(head, rows, right=(1, 2, 3)), inline(recall_note(report, found, len(rows)))]
+
+
+def _worst(report: Report) -> list[str]:
+    title, found = "## Worst mistakes", report.get("mistakes", [])
+    if not isinstance(found, list) or not found:
+        return [title, inline(worst.EMPTY if isinstance(found, list) else found["reason"])]
+    rows = [[one["key"], one["label"], one["predicted"], f"{one['margin']:,}"] for one in found]
+    return [title, table(worst.HEADS, rows, right=(3,)), worst.NOTE.split(". ", maxsplit=1)[0] + "."]
 
 
 def _layers(report: Report) -> list[str]:
