@@ -15,8 +15,8 @@ A network from elsewhere:
 
 A run of your own:
     describe_recording; check_data -> DataCheck; list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset;
-    save_frames; run, train, open_run -> Run; check -> CheckResult; profile; report;
-    compare_runs -> RunComparison; sweep.
+    save_frames; run, train, open_run -> Run; predict -> FilePredictions; check -> CheckResult;
+    profile; report; compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from spikeport.pipeline.stages.doctor import doctor
     from spikeport.pipeline.stages.export_files import ExportedFiles, export_network
+    from spikeport.pipeline.stages.file_predictions import FilePredictions
     from spikeport.pipeline.stages.frames import save_frames
     from spikeport.pipeline.stages.machine import (
         describe_dataset,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     )
     from spikeport.pipeline.stages.network_check import check_network
     from spikeport.pipeline.stages.own_data import check_data, describe_recording
+    from spikeport.pipeline.stages.predict import predict
     from spikeport.pipeline.stages.profiles import NetworkProfile, profile
     from spikeport.pipeline.stages.recipe_keys import list_recipe_keys
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
@@ -89,6 +91,7 @@ __all__ = [
     "Dataset",
     "EnergyEstimate",
     "ExportedFiles",
+    "FilePredictions",
     "Interval",
     "LimitReport",
     "Missing",
@@ -125,6 +128,7 @@ __all__ = [
     "load_network",
     "load_recipe",
     "open_run",
+    "predict",
     "preview_dataset",
     "profile",
     "quantize",
@@ -158,6 +162,7 @@ _HOMES = {
     f"{_STAGES}.compiled_network": ("CompiledNetwork", "check_limits", "load_network", "quantize"),
     f"{_STAGES}.doctor": ("doctor",),
     f"{_STAGES}.export_files": ("ExportedFiles", "export_network"),
+    f"{_STAGES}.file_predictions": ("FilePredictions",),
     f"{_STAGES}.frames": ("save_frames",),
     f"{_STAGES}.machine": (
         "describe_dataset", "download_dataset", "install_lava", "lava_info", "list_datasets", "list_hardware",
@@ -166,6 +171,7 @@ _HOMES = {
     f"{_STAGES}.check_result": ("CheckResult",),
     f"{_STAGES}.network_check": ("check_network",),
     f"{_STAGES}.own_data": ("check_data", "describe_recording"),
+    f"{_STAGES}.predict": ("predict",),
     f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
     f"{_STAGES}.recipe_keys": ("list_recipe_keys",),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),

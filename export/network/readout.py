@@ -95,20 +95,37 @@ class Readout:
         """
         if self.kind == "spikes":
             return classify(spikes)
-        if self.kind == "linear":
-            assert self.weight is not None
+        found = np.argmax(self.scores(spikes, levels), axis=1)
+        return np.where(spikes.any(axis=(1, 2)), found, SILENT) if self.kind == "linear" else found
+
+    def scores(self, spikes: np.ndarray, levels: np.ndarray | None = None) -> np.ndarray:
+        """What the classes are compared by. The largest score wins; equal spike counts as in `classify`, else the lower
+        index.
+
+        Args:
+            spikes, levels: as for `classes`.
+
+        Returns:
+            `[N, K]` for K classes: spike counts, voltages or values over time (int64), or results of the linear layer
+            (float64).
+
+        Raises:
+            ValueError: a read-out of levels without `levels`.
+        """
+        if self.kind in ("spikes", "linear"):
             counts = spikes.sum(axis=1, dtype=np.int64)
+            if self.weight is None:
+                return counts
             scores = counts @ self.weight.T
-            found = np.argmax(scores if self.bias is None else scores + spikes.shape[1] * self.bias, axis=1)
-            return np.where(counts.any(axis=1), found, SILENT)
+            return scores if self.bias is None else scores + spikes.shape[1] * self.bias
         if levels is None:
             raise ValueError(f"a {self.kind} read-out needs the voltages or values of the last layer")
         over = {
             "sum": lambda v: v.sum(axis=1, dtype=np.int64),
-            "max": lambda v: v.max(axis=1),
-            "last": lambda v: v[:, -1],
+            "max": lambda v: v.max(axis=1).astype(np.int64),
+            "last": lambda v: v[:, -1].astype(np.int64),
         }
-        return np.argmax(over[self.over_time](levels), axis=1)
+        return over[self.over_time](levels)
 
 
 def classify(spikes: np.ndarray) -> np.ndarray:

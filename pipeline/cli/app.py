@@ -18,6 +18,7 @@ from spikeport.pipeline.cli import check_network as cli_check_network
 from spikeport.pipeline.cli import compare as cli_compare
 from spikeport.pipeline.cli import export as cli_export
 from spikeport.pipeline.cli import paths as cli_paths
+from spikeport.pipeline.cli import predict as cli_predict
 from spikeport.pipeline.cli import profile as cli_profile
 from spikeport.pipeline.cli import recipe as cli_recipe
 from spikeport.pipeline.cli import simulate as cli_simulate
@@ -206,6 +207,7 @@ app.command()(cli_export.export)
 app.command()(cli_adapt.adapt)
 app.command("check-network")(cli_check_network.check_network)
 app.command()(cli_profile.profile)
+app.command()(cli_predict.predict)
 cli_simulate.add_to(app)
 app.add_typer(cli_recipe.recipe, name="recipe")
 cli_tools.add_to(app)

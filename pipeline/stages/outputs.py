@@ -11,6 +11,7 @@ from typing import Any
 
 from spikeport.errors import UserError
 
+PREDICTIONS_HEAD = ("recording", "class", "silent", "margin")  # first columns of the table that `predict` writes
 _MEND = "name another --out"
 
 
@@ -91,6 +92,17 @@ def is_frames_file(file: Path) -> bool:
             return {"frames.npy"} <= set(archive.namelist()) <= {"frames.npy", "labels.npy"}
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False
+
+
+def is_predictions(file: Path) -> bool:
+    """Whether `file` is a table that `predict` wrote.
+
+    Args:
+        file: an existing file.
+    """
+    head = ",".join((*PREDICTIONS_HEAD, "")).encode()
+    with open(file, "rb") as opened:
+        return opened.read(len(head)) == head
 
 
 def is_picture(file: Path) -> bool:

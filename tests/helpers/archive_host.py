@@ -20,7 +20,8 @@ from spikeport.pipeline.data.sources.table import SOURCES
 
 def set_archives(monkeypatch: pytest.MonkeyPatch, name: str, archives: tuple[Archive, ...]) -> None:
     """The table has a source of this name with these archives."""
-    toy = Source(name=name, about="", needs="", load=lambda *_: pytest.fail("loaded"), archives=archives)
+    fail = lambda *_: pytest.fail("loaded")  # noqa: E731
+    toy = Source(name=name, about="", needs="", load=fail, read_file=fail, archives=archives)
     monkeypatch.setitem(SOURCES, name, toy)
 
 

@@ -11,6 +11,7 @@ from data_folders import HEIGHT, WIDTH, with_pictures
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.readout import Readout
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.splits.leakage import TEST_SET_DIGEST, test_set_digest
 from spikeport.pipeline.profiling.profile_trace import profile_trace
@@ -33,10 +34,13 @@ def finished_runs(factory: pytest.TempPathFactory, *names: str) -> Path:
     return root
 
 
-def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) -> Path:
+def finished_folder(
+    root: Path, name: str, *, seed: int, threshold: int = 90, readout: Readout | None = None, **reading: object
+) -> Path:
     """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. With a high
-    `threshold` it never fires. The cache is the one that SPIKEPORT_CACHE names."""
-    settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "baseline"}}
+    `threshold` it never fires. `reading` are settings of [data]. The cache is the one that SPIKEPORT_CACHE names."""
+    described = with_pictures(root).model_dump() | reading
+    settings = {"name": name, "data": described, "distillation": {"method": "baseline"}}
     settings["profile"] = {"baseline_seconds": 0.05}
     recipe = Recipe.model_validate(settings)
     run = create(root / name, recipe, resume=False, about={"command": "spikeport run", "versions": {}})
@@ -57,7 +61,7 @@ def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) ->
         vth_mant=threshold,
         input_shape=(2, HEIGHT, WIDTH),
     )
-    network = IntegerNetwork(input_shape=(2, HEIGHT, WIDTH), layers=(layer,))
+    network = IntegerNetwork(input_shape=(2, HEIGHT, WIDTH), layers=(layer,), readout=readout or Readout())
     write_netx(network, run.file("student.net"))
     write_frames(run.file("test-frames.npz"), test.frames, test.labels)
     run.record("export", {"quantization": []}, ("student.net", "test-frames.npz"), 0.0)

@@ -85,6 +85,7 @@ def test_every_verb_of_the_command_has_its_function() -> None:
         "sweep": "sweep", "export": "export_network", "simulate": "simulate", "replay": "replay", "profile": "profile",
         "doctor": "doctor", "hardware": "list_hardware", "data": "describe_dataset", "lava": "install_lava",
         "check-network": "check_network", "adapt": "adapt", "recipe": "list_recipe_keys", "frames": "save_frames",
+        "predict": "predict",
     }  # fmt: skip
     verbs = {(command.name or command.callback.__name__) for command in app.registered_commands}
     verbs |= {str(group.name) for group in app.registered_groups}

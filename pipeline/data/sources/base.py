@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeport.errors import MissingDependencyError
+from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.downloads.archives import Archive, how_to_get
+from spikeport.pipeline.data.sources.event_files import EventFile
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
@@ -29,6 +31,7 @@ class Source:
         needs: where its files must lie, for the same list.
         load: function of the recipe's section [data] and a progress callback that lists the recordings and reads the
             images. Raises MissingDependencyError for files that are not there, UserError for damaged ones.
+        read_file: reads a new recording, which belongs to no part of the set, as `load` reads those of the set.
         archives: downloads that bring its files; empty where there are none.
     """
 
@@ -36,6 +39,7 @@ class Source:
     about: str
     needs: str
     load: Callable[[Data, NamedProgress | None], RawDataset]
+    read_file: Callable[[Data, EventFile], Recording]
     archives: tuple[Archive, ...] = ()
 
     def missing(self, content_folder: str, folder: Path, file: str = "") -> MissingDependencyError:

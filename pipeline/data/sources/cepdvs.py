@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.sources.base import Source
-from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
+from spikeport.pipeline.data.sources.file_pairs import load_file_pairs, read_file
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
@@ -30,6 +30,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 SOURCE = Source(
     name="cepdvs",
     load=load,
+    read_file=read_file,
     about="CEP-DVS: pictures of 20 classes on a screen, with the pictures, paired by class and number",
     needs="data.root with CEP-DVS/events/<class>/<n>.mat and CEP-DVS/images/<class>/<n>.png",
     archives=(

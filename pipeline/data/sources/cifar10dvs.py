@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import MissingDependencyError, UserError
-from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.images.static_images import ImageSet, read_images
 from spikeport.pipeline.data.readers.cifar10 import CLASSES, read_cifar10
@@ -22,7 +22,7 @@ from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, read_one
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -84,11 +84,25 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         labels=labels_of(files),
         content_hash=lambda: content_hash_with(files, *facts, progress=progress),
         mtime_digest=mtime_digest_with([listing.mtime_digest], *facts),
-        read=reader(files, size, partial(_upright, target=size)),
+        read=lambda: (read_file(data, file) for file in files),
         images=_named(found, paired_images, classes),
         paired=bool(paired_images),
         simulated=False,
     )
+
+
+def read_file(data: Data, file: EventFile) -> Recording:
+    """Reads a new recording of 128 x 128 pixels.
+
+    Args:
+        data: `[data]` of the recipe.
+        file: the recording.
+
+    Raises:
+        UserError: the file is damaged, or does not fit the sensor.
+    """
+    size = (data.height, data.width)
+    return read_one(file, size, partial(_upright, target=size))
 
 
 def _upright(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.ndarray:
@@ -153,6 +167,7 @@ def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[s
 SOURCE = Source(
     name="cifar10dvs",
     load=load,
+    read_file=read_file,
     about="CIFAR10-DVS and CIFAR-10: moved images, 128 x 128; paired by class, or by key with a file of pairs",
     needs="data.root with CIFAR10DVS/<class>/*.aedat4|aedat and CIFAR10/cifar-10-batches-bin/*.bin",
     archives=(

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.images.static_images import read_images
-from spikeport.pipeline.data.readers.recordings import Reading
+from spikeport.pipeline.data.readers.recordings import Reading, read_recording
 from spikeport.pipeline.data.readers.sensor_view import SensorView
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_events
@@ -56,10 +56,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         digests.append(tests.mtime_digest)
         official = np.arange(len(files) + len(test_files)) >= len(files)
         files = [*files, *test_files]
-    view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
-    reading = Reading(
-        orientation=data.orientation, columns=data.columns, time_unit=data.time_unit, sort=data.sort, view=view
-    )
+    reading = _reading(data)
+    view = reading.view
     sensor = (data.height, data.width)
 
     def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
@@ -82,6 +80,28 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         paired=bool(data.images) and data.pairing == "id",
         simulated=False,
         official_test=official,
+    )
+
+
+def read_file(data: Data, file: EventFile) -> Recording:
+    """Reads a new recording with the settings of the recipe.
+
+    Args:
+        data: `[data]` of the recipe.
+        file: the recording.
+
+    Raises:
+        UserError: the file is damaged, or does not fit the sensor.
+    """
+    sensor = (data.height, data.width)
+    return read_recording(file.path, sensor, label=file.label, key=file.key, reading=_reading(data))
+
+
+def _reading(data: Data) -> Reading:
+    """How the recipe's event files are read."""
+    view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
+    return Reading(
+        orientation=data.orientation, columns=data.columns, time_unit=data.time_unit, sort=data.sort, view=view
     )
 
 
@@ -116,6 +136,7 @@ def _images(
 SOURCE = Source(
     name="class-folders",
     load=load,
+    read_file=read_file,
     about="your recordings in class folders, with images by class folder or MNIST's idx files, or without images",
     needs="data.root, data.events, and data.images where there are images; events as "
     "<root>/<events>/<class>/<id>.bin|npz|aedat4|...",

@@ -13,6 +13,7 @@ from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.event_synthesis.event_camera import EventCamera
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
+from spikeport.pipeline.data.sources.reading import read_one
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -129,6 +130,7 @@ def _jitter(key: str) -> np.ndarray:
 SOURCE = Source(
     name="digits",
     load=load,
+    read_file=lambda data, file: read_one(file, (data.height, data.width)),
     about="1,797 handwritten digits of scikit-learn, seen by a simulated event camera making three saccades",
     needs="nothing: the digits come with scikit-learn",
 )

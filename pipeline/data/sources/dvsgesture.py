@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.frames.cache import mtime_digest_of
 from spikeport.pipeline.data.readers.event_columns import from_columns
@@ -18,7 +18,7 @@ from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, read_one
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -87,12 +87,29 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         labels=labels,
         content_hash=lambda: content_hash_with(files, *facts, progress=progress),
         mtime_digest=mtime_digest_with([_mtime_digest(files)], *facts),
-        read=reader(files, target, partial(resizing.shrink, sensor=SENSOR, target=target), _read),
+        read=lambda: (read_file(data, file) for file in files),
         images=StaticImages(images=np.zeros((0, 1, *SENSOR), np.uint8), labels=np.zeros(0, np.int64), keys=()),
         paired=False,
         simulated=False,
         official_test=np.array([file.key.startswith("test/") for file in files]),
     )
+
+
+def read_file(data: Data, file: EventFile) -> Recording:
+    """Reads a new recording in the format of the set: `[N, 4]` of x, y, polarity and time in ms, in a .npy file.
+
+    Args:
+        data: `[data]` of the recipe.
+        file: the recording.
+
+    Raises:
+        UserError: the file is damaged, of another format, or does not fit the sensor.
+    """
+    if file.path.suffix.lower() != ".npy":
+        raise UserError("recordings of DVS Gesture are .npy files", where=str(file.path),
+                        hint="cut the recording into gestures, with columns x, y, p, t in ms")  # fmt: skip
+    target = (data.height, data.width)
+    return read_one(file, target, partial(resizing.shrink, sensor=SENSOR, target=target), _read)
 
 
 def _files(folder: Path) -> list[EventFile]:
@@ -136,6 +153,7 @@ def _read(path: Path) -> np.ndarray:
 SOURCE = Source(
     name="dvsgesture",
     load=load,
+    read_file=read_file,
     about="DVS Gesture: 11 gestures of 29 people, 128 x 128, official test part; no images: distillation off",
     needs="data.root with DVSGesture/ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class>.npy",
     archives=(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.base import Source
-from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, read_one
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -50,8 +51,22 @@ def load_file_pairs(
         labels=labels_of(files),
         content_hash=lambda: content_hash_with(files, *facts, progress=progress),
         mtime_digest=mtime_digest_with([listing.mtime_digest], *facts),
-        read=reader(files, size, partial(resizing.fill, target=size)),
+        read=lambda: (read_file(data, file) for file in files),
         images=name_images(found, files, classes),
         paired=True,
         simulated=False,
     )
+
+
+def read_file(data: Data, file: EventFile) -> Recording:
+    """Reads a new recording of such a data set, whose bounding box is scaled to the frame.
+
+    Args:
+        data: the recipe's section [data].
+        file: the recording.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    size = (data.height, data.width)
+    return read_one(file, size, partial(resizing.fill, target=size))

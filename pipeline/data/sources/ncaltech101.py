@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.sources.base import Source
-from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
+from spikeport.pipeline.data.sources.file_pairs import load_file_pairs, read_file
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
@@ -32,6 +32,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 SOURCE = Source(
     name="ncaltech101",
     load=load,
+    read_file=read_file,
     about="N-Caltech101 and Caltech101: pictures of 101 classes seen in three saccades, brought to one size",
     needs="data.root with NCALTECH101/Caltech101/<class>/image_0001.bin and "
     "Caltech101/101_ObjectCategories/<class>/image_0001.jpg",

@@ -16,7 +16,7 @@ from spikeport.pipeline.data.readers.idx_files import read_labeled
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, read_one
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -98,7 +98,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         content_hash=lambda: content_hash_with(files, "nmnist", progress=progress),
         mtime_digest=mtime_digest_with(mtime_digests, "nmnist"),
         bin=bin_all,
-        read=reader(files, SENSOR),
+        read=lambda: (read_one(file, SENSOR) for file in files),
         images=StaticImages(
             images=np.concatenate(pixels)[:, None], labels=np.concatenate(labels).astype(np.int64), keys=tuple(keys)
         ),
@@ -153,6 +153,7 @@ def _mnist(file: str, md5: str) -> Archive:
 SOURCE = Source(
     name="nmnist",
     load=load,
+    read_file=lambda data, file: read_one(file, SENSOR),
     about="N-MNIST and MNIST: digits seen in three saccades, 34 x 34, official test part",
     needs="data.root with NMNIST/Train|Test/<digit>/<id>.bin and MNIST/raw/*-ubyte.gz",
     archives=(

@@ -26,29 +26,27 @@ def labels_of(files: list[EventFile]) -> np.ndarray:
     return np.array([file.label for file in files], np.int64)
 
 
-def reader(
-    files: list[EventFile],
+def read_one(
+    file: EventFile,
     sensor: tuple[int, int],
     change: Change | None = None,
     decode: Callable[[Path], np.ndarray] | None = None,
-) -> Callable[[], Iterator[Recording]]:
-    """The `read` function of a `RawDataset`.
+) -> Recording:
+    """Reads one recording.
 
     Args:
-        files: the recordings, in order.
+        file: the recording.
         sensor: height and width of the sensor after `change`.
-        change: transforms events as stored in a file into events of that sensor.
+        change: transforms events as stored in the file into events of that sensor.
         decode: reads a file whose extension does not select a reader.
+
+    Raises:
+        UserError: the file is damaged, or does not fit the sensor.
     """
-
-    def read() -> Iterator[Recording]:
-        for file in files:
-            events = read_events(file.path, decode)
-            if change:
-                events = change(events, str(file.path))
-            yield Recording(events=events, sensor=sensor, label=file.label, key=file.key, origin=str(file.path))
-
-    return read
+    events = read_events(file.path, decode)
+    if change:
+        events = change(events, str(file.path))
+    return Recording(events=events, sensor=sensor, label=file.label, key=file.key, origin=str(file.path))
 
 
 def recordings(files: list[EventFile], sensor: tuple[int, int], reading: Reading) -> Iterator[Recording]:

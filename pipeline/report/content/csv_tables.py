@@ -47,7 +47,7 @@ def layers_csv(report: Report | HasLayers) -> str:
             nominal = nominal_terms(found[0]) if found else dict.fromkeys(LAYER_TERMS)
             row |= {f"{device['hardware']}_{term}": value for term, value in nominal.items()}
         rows.append(row)
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def class_names(numbers: Iterable[int], classes: Sequence[str]) -> list[str | None]:
@@ -84,7 +84,7 @@ def samples_csv(
         for each in energies
         for kind, energy in (("dynamic", each.dynamic_pj), ("total", each.total_pj))
     }
-    return _csv(
+    return csv_text(
         [
             {"key": key}
             | {name: column[row] for name, column in classes.items()}
@@ -113,7 +113,7 @@ def steps_csv(network: IntegerNetwork, counts: LayerCounts) -> str:
             ("updates_active", "updates_active"),
         )
     }
-    return _csv(
+    return csv_text(
         [
             {"step": step, "layer": layer.name, "neurons": layer.neurons, "samples": samples}
             | {name: int(column[step, index]) for name, column in sums.items()}
@@ -130,7 +130,7 @@ def curves_csv(stages: Mapping[str, Sequence[EpochRow]]) -> str:
         stages: rows of metrics.jsonl by stage.
     """
     rows = [row for rows in stages.values() for row in rows]
-    return _csv([{"stage": row.stage, "epoch": row.epoch, **row.numbers()} for row in rows])
+    return csv_text([{"stage": row.stage, "epoch": row.epoch, **row.numbers()} for row in rows])
 
 
 def _plain(value: Any) -> Any:
@@ -140,14 +140,18 @@ def _plain(value: Any) -> Any:
     return ("; " if any(isinstance(entry, str) for entry in value) else "x").join(map(str, value))
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]], head: Sequence[str] = ()) -> str:
     """CSV text with a header row and LF line ends. None is an empty cell, and numbers are written as by Python.
 
     Control characters in texts are escaped. A text that a spreadsheet would evaluate as a formula gets an apostrophe
     in front.
+
+    Args:
+        rows: cells by column.
+        head: names of the columns, for a table that may have no row; default: those of the rows.
     """
     text = io.StringIO()
-    keys = dict.fromkeys(key for row in rows for key in row)
+    keys = dict.fromkeys(head or (key for row in rows for key in row))
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([[_harmless(key) for key in keys], *([_harmless(row.get(key)) for key in keys] for row in rows)])
     return text.getvalue()

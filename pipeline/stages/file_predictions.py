@@ -1,0 +1,141 @@
+"""Predicted classes of event files as values, as lines of text and as a CSV file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeport.files import write_text
+from spikeport.pipeline.report.content.csv_tables import csv_text
+from spikeport.pipeline.run.intervals import Accuracy
+from spikeport.pipeline.stages.accuracy_lines import answer_lines
+from spikeport.pipeline.stages.outputs import PREDICTIONS_HEAD, check_file, is_predictions
+from spikeport.tables import text_of, text_table
+
+SCORES = {"spikes": "spikes", "membrane": "membrane", "values": "value", "linear": "score"}  # by kind of read-out
+WIDE = 12  # more classes than this have no column each in the printed table
+HIGHEST = 3  # classes whose scores are then printed
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePrediction:
+    """The predicted class of one recording.
+
+    Attributes:
+        recording: the file.
+        predicted: name of the class; "no answer" where no output fired.
+        silent: whether no output fired.
+        margin: score of the predicted class less the highest of the others; 0 where no output fired.
+        scores: score of each class: output spikes; with another read-out, voltages in the chip's units, values, or
+            results of the linear layer.
+        events: events inside the time window.
+        label: name of the true class, if the recording lies in a folder of classes.
+    """
+
+    recording: str
+    predicted: str
+    silent: bool
+    margin: int | float
+    scores: tuple[int | float, ...]
+    events: int
+    label: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadFile:
+    """A file that could not be read.
+
+    Attributes:
+        recording: the file.
+        reason: why.
+    """
+
+    recording: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.recording}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePredictions:
+    """Predicted classes of event files, in the order of the files.
+
+    Attributes:
+        classes: names of the classes, in order of `FilePrediction.scores`.
+        score: what the scores are: "spikes", "membrane", "value" or "score".
+        rows: the recordings.
+        unread: the files that could not be read.
+        accuracy: accuracy of the recordings in class folders with an interval; None without such folders.
+        of_dataset: how many of the labeled recordings lie in the folder of recordings that the run was trained from.
+    """
+
+    classes: tuple[str, ...]
+    score: str
+    rows: tuple[FilePrediction, ...]
+    unread: tuple[UnreadFile, ...] = ()
+    accuracy: Accuracy | None = None
+    of_dataset: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[FilePrediction]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        return text_of(self.lines())
+
+    def lines(self) -> list[str]:
+        """The predictions as a table, then accuracy and silent recordings."""
+        wide = len(self.classes) > WIDE
+        scores = (f"highest {self.score}",) if wide else tuple(f"{self.score} {name}" for name in self.classes)
+        cells = [
+            (row.recording, row.predicted, *((self._highest(row),) if wide else row.scores), row.margin, row.events)
+            for row in self.rows
+        ]
+        table = text_table(("recording", "class", *scores, "margin", "events"), cells) if cells else []
+        silent = sum(row.silent for row in self.rows)
+        answers = answer_lines(self.accuracy, len(self.rows), silent)
+        if self.of_dataset:
+            answers.append(
+                f"note: {self.of_dataset:,} of these recordings are in the data set of the run, which may be trained "
+                "on them; the accuracy of its test part is in the report"
+            )
+        return [*table, *answers]
+
+    def _highest(self, row: FilePrediction) -> str:
+        order = sorted(range(len(self.classes)), key=lambda k: (self.classes[k] != row.predicted, -row.scores[k]))
+        return ", ".join(f"{self.classes[k]} {row.scores[k]:g}" for k in order[:HIGHEST])
+
+    def to_json(self) -> dict[str, Any]:
+        """The predictions in JSON values; `scores` are in the order of `classes`."""
+        return {
+            "classes": list(self.classes),
+            "score": self.score,
+            "recordings": [asdict(row) | {"scores": list(row.scores)} for row in self.rows],
+            "unread": [asdict(file) for file in self.unread],
+            "accuracy": self.accuracy,
+            "of_dataset": self.of_dataset,
+        }
+
+    def save_csv(self, path: str | os.PathLike[str]) -> None:
+        """Writes a CSV file: recording, class, silent, margin, a column for the score of each class, and events.
+
+        Args:
+            path: the file. A file of earlier predictions is replaced.
+
+        Raises:
+            UserError: the file exists and is of another kind.
+            CannotWriteError: the file cannot be written.
+        """
+        check_file(Path(path), "table of predictions", is_predictions)
+        columns = [f"{self.score}_{name}" for name in self.classes]
+        head = (*PREDICTIONS_HEAD, *columns, "events")
+        rows = [
+            (row.recording, row.predicted, int(row.silent), row.margin, *row.scores, row.events) for row in self.rows
+        ]
+        write_text(path, csv_text([dict(zip(head, row, strict=True)) for row in rows], head))

@@ -1,0 +1,63 @@
+"""A new file is read as the recordings of its data set are: the same frames come of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from set_folders import SETS
+
+from spikeport.errors import UserError
+from spikeport.pipeline.data.frames.binning import Binning, bin_recording
+from spikeport.pipeline.data.load import load_dataset
+from spikeport.pipeline.data.sources.event_files import EventFile
+from spikeport.pipeline.data.sources.table import SOURCES
+from spikeport.pipeline.run.sections.data import Data
+
+FOLDERS = {  # key of a recording -> its file
+    "nmnist": lambda key: f"NMNIST/{key.split('/')[0].title()}/{key.split('/', 1)[1]}.bin",
+    "ncaltech101": lambda key: f"NCALTECH101/Caltech101/{key}.bin",
+    "cifar10dvs": lambda key: f"CIFAR10DVS/{key}.aedat",
+    "cepdvs": lambda key: f"CEP-DVS/events/{key}.mat",
+    "dvsgesture": lambda key: f"DVSGesture/ibmGesture{key.split('/')[0].title()}/{key.split('/', 1)[1]}.npy",
+}
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def frames_of(data: Data, path: Path) -> np.ndarray:
+    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window)
+    recording = SOURCES[data.source].read_file(data, EventFile(path=path, label=0, key=path.stem))
+    return bin_recording(recording, binning)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_file_of_a_named_set_becomes_the_frames_of_the_set(at, name):
+    assert set(FOLDERS) <= set(SETS)
+    data = SETS[name](at)
+    test = load_dataset(data).test
+    for row, key in enumerate(test.keys):
+        np.testing.assert_array_equal(frames_of(data, at / FOLDERS[name](key)), test.frames[row], err_msg=key)
+
+
+def test_a_recording_in_the_sensor_of_the_digits(at):
+    data = Data(source="digits", height=14, width=17, test=3, train=10, validation=10)
+    found = {recording.key: recording for recording in SOURCES["digits"].load(data, None).read()}
+    test = load_dataset(data).test
+    for row, key in enumerate(test.keys):
+        np.save(at / "one.npy", found[key].events)
+        np.testing.assert_array_equal(frames_of(data, at / "one.npy"), test.frames[row])
+
+
+@pytest.mark.parametrize(("source", "name", "words"), [
+    ("dvsgesture", "a.aedat", "recordings of DVS Gesture are .npy files"),
+    ("digits", "a.bin", "do not fit|outside"),
+    ("nmnist", "a.jpg", "no reader for .jpg"),
+])  # fmt: skip
+def test_a_file_that_is_not_of_the_set_is_refused(at, source, name, words):
+    (at / name).write_bytes(bytes([200, 200, 0, 0, 9]))
+    with pytest.raises(UserError, match=words):
+        frames_of(Data(source=source), at / name)
