@@ -19,6 +19,7 @@ from spikeport.pipeline.run.worker_processes import WorkerProcesses
 
 SETTINGS = "training.devices, training.nodes"
 _RANKS, _WORLDS = ("RANK", "SLURM_PROCID", "LOCAL_RANK"), ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
+PRINTED_S = 30.0  # in which rank 0 prints why the processes end
 
 _workers: WorkerProcesses | None = None  # those that this process has started
 
@@ -62,6 +63,8 @@ def process_group(training: Training) -> Iterator[None]:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of weights that only some methods use
     started = _number(_WORLDS, default=0)
     if started not in (0, 1, world):
+        if _number(_RANKS) > 0:  # a launcher ends all processes with the first, and rank 0 is the one that prints
+            time.sleep(PRINTED_S)
         raise UserError(
             f"{started} processes were started for a training of {world}",
             where=SETTINGS,

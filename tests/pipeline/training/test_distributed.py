@@ -166,8 +166,16 @@ def test_lightnings_launcher_starts_the_other_from_a_script(tmp_path) -> None:
     np.testing.assert_allclose(ranks, [by_hand(settings)] * 2, rtol=2e-5)  # float32 against float64
 
 
-def test_another_number_of_processes_is_refused(folder, alone) -> None:
-    result = train(folder, "wrong", TORCHRUN, "--set", "training.devices=3")
+def test_another_number_of_processes_is_refused(folder, alone, tmp_path) -> None:
+    """Also where rank 0, which prints the reason, comes later than rank 1: torchrun ends all with the first."""
+    late = 'import os, time\nif os.environ.get("RANK") == "0":\n    time.sleep(4)\n'
+    (tmp_path / "sitecustomize.py").write_text(late)
+    around = environment(folder)
+    around["PYTHONPATH"] = os.pathsep.join([str(tmp_path), around["PYTHONPATH"]])
+    command = [*TORCHRUN, "train", str(folder / "small.toml"), "--out", str(folder / "wrong")]
+    result = subprocess.run(
+        [*command, "--set", "training.devices=3"], capture_output=True, text=True, check=False, env=around
+    )
     assert result.returncode != 0
     assert "2 processes were started for a training of 3. Hint: start devices x nodes processes" in result.stderr
     result = train(folder, "far", ALONE, "--set", "training.nodes=2")
