@@ -157,7 +157,11 @@ def teacher_origin(recipe: Recipe, classes: Sequence[str]) -> Origin | None:
         note(f"the teacher is initialized: {', '.join(f'teacher.{key}' for key in other)} differ in {run.path}")
         return None
     if fault := run.what_is_wrong("teacher"):
-        raise UserError(f"the teacher of this run cannot be started from: {fault}", where=str(run.path))
+        raise UserError(
+            f"the teacher of this run cannot be started from: {fault}",
+            where=str(run.path),
+            hint="finish that run first, or put its file back",
+        )
     if not own.epochs and run.result("data")["classes"] != list(classes):
         raise UserError(
             "the teacher of this run knows other classes", where=str(run.path), hint="set teacher.epochs to 1 or more"

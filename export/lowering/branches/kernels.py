@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import nir
 import numpy as np
 
 from spikeport.export.graph.shapes import check_weights
@@ -213,3 +214,12 @@ def phase_places(shape: Shape, factor: Pair, first: int, grid: Pair) -> np.ndarr
     channel, row, column = np.indices(shape)
     inner = (channel * factor[0] + row % factor[0]) * factor[1] + column % factor[1]
     return ((first + inner) * grid[0] + row // factor[0]) * grid[1] + column // factor[1]
+
+
+def flatten(shape: Shape) -> nir.Flatten:
+    """A Flatten of all axes.
+
+    Args:
+        shape: shape of its input.
+    """
+    return nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)

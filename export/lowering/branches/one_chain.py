@@ -20,15 +20,22 @@ from spikeport.errors import UserError
 from spikeport.export.graph.parameters import one_value
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.branches.carriers import Stage, places_text
-from spikeport.export.lowering.branches.kernels import as_dense
+from spikeport.export.lowering.branches.kernels import as_dense, flatten
 from spikeport.export.lowering.branches.last_layer import moved_places, output_places, row_order
 from spikeport.export.lowering.branches.merged_layer import MergedLayer, convolution, matrix
 from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.parts import split, split_words
-from spikeport.export.lowering.branches.populations import Part, Population, populations, scale_of, shared_decay
+from spikeport.export.lowering.branches.populations import (
+    Part,
+    Population,
+    populations,
+    read_membranes,
+    scale_of,
+    shared_decay,
+)
 from spikeport.export.lowering.branches.prune import with_rows, without_unread_relays
 from spikeport.export.lowering.branches.relays import slow_current_fault
-from spikeport.export.lowering.branches.row_scales import asked_of, whole_words
+from spikeport.export.lowering.branches.row_scales import asked_of, refuse_delays, whole_words
 from spikeport.values import Shape
 
 
@@ -76,19 +83,14 @@ def lay_out(graph: SpikingGraph) -> LaidOut:
         UserError: a relay would stand in a layer whose currents last, two read-outs do not go together, a merged layer
             would be too large, a node cannot be part of a layer, or a population would become too many layers.
     """
+    refuse_delays(graph.nir_graph, graph.row_scales)
     found = populations(graph.nir_graph, graph.dt_s)
-    whole = _read_membranes(graph, found)
+    whole = read_membranes(found, graph.readout)
     asked, notes = asked_of(found, graph.row_scales, graph.scales, whole)
     if asked or not graph.allow_vector:
         found = split(found, graph.scales, whole, asked, own_decays=not graph.allow_vector)
     notes += whole_words([name for name, count in asked.items() if count > 1 and name in found])
     return _Layout(replace(graph, notes=(*graph.notes, *notes)), found).laid_out()
-
-
-def _read_membranes(graph: SpikingGraph, found: dict[str, Population]) -> set[str]:
-    """Names of the populations whose membranes are read out."""
-    last = {path.source for p in found.values() if p.neuron is None for path in p.paths}
-    return {p.name for p in found.values() if p.silent or (graph.readout.startswith("membrane") and p.name in last)}
 
 
 def rewritten_nodes(graph: SpikingGraph) -> dict[str, str]:
@@ -295,8 +297,3 @@ class _Layout:
 
     def _note_outputs(self, sizes: list[tuple[str, int]]) -> None:
         self.notes.append(f"the outputs follow each other: {places_text(sizes)}")
-
-
-def flatten(shape: Shape) -> nir.Flatten:
-    """A Flatten of all axes of `shape`."""
-    return nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)

@@ -132,6 +132,17 @@ def shared_decay(value: Value) -> object:
     return float(mantissas.flat[0]), bool(np.all(values == 0)), bool(np.all(values == 1))
 
 
+def read_membranes(found: Mapping[str, Population], readout: str) -> set[str]:
+    """Names of the populations whose membranes are read out.
+
+    Args:
+        found: the populations by name.
+        readout: the read-out that was asked for, as in SpikingGraph.
+    """
+    last = {path.source for p in found.values() if p.neuron is None for path in p.paths}
+    return {p.name for p in found.values() if p.silent or (readout.startswith("membrane") and p.name in last)}
+
+
 def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
     """Inputs, neurons and outputs of a flat graph in an order of execution, by name.
 

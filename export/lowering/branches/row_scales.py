@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import nir
 import numpy as np
 
 from spikeport.errors import UserError
@@ -54,6 +55,23 @@ def asked_of(
                                 hint="leave this layer out; --clones makes its weights finer")  # fmt: skip
             counts[owner] = count
     return counts, []
+
+
+def refuse_delays(graph: nir.NIRGraph, asked: RowScales) -> None:
+    """Checks that a graph whose rows get scales of their own has no delays.
+
+    Args:
+        graph: the graph.
+        asked: as for `asked_of`.
+
+    Raises:
+        UserError: it has one, and row scales were asked for.
+    """
+    delay = next((name for name, node in graph.nodes.items() if isinstance(node, nir.Delay)), None)
+    if asked != 1 and delay is not None:
+        raise UserError("row scales were asked for in a network with delays", where=delay,
+                        cause="rows in layers of their own need relays, which would have delays of their own",
+                        hint="leave the row scales out; --clones makes weights finer")  # fmt: skip
 
 
 def whole_words(names: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from cli_inputs import one_line
+from digit_recipes import DIGITS
 from learning_data import tiny_dataset, tiny_recipe
 from safetensors.torch import load_file
 
@@ -21,19 +22,7 @@ from spikeport.pipeline.stages.settings import load_recipe
 from spikeport.pipeline.training.first_weights import started_student
 from spikeport.pipeline.training.train import new_student
 
-RECIPE = """
-name = "first"
-[data]
-source = "digits"
-height = 16
-width = 18
-steps = 5
-train = 60
-validation = 20
-test = 20
-[teacher]
-epochs = 1
-[student]
+RECIPE = f"""{DIGITS}[student]
 channels = [3, 4]
 v_threshold = 0.3
 [training]
@@ -72,7 +61,7 @@ def test_the_networks_start_from_those_of_the_run(spikeport, first: Path) -> Non
         assert all(torch.equal(before[name], after[name]) for name in trained)
     stages = open_run(Path("two")).manifest["stages"]
     digest = open_run(first / "one").manifest["stages"]["student-ckd"]["files"]["student.safetensors"]
-    text = f"student.safetensors of run one (recipe first, {digest})"
+    text = f"student.safetensors of run one (recipe small, {digest})"
     assert stages["student-ckd"]["result"]["started_from"] == text
     assert "teacher.safetensors of run one" in stages["teacher"]["result"]["started_from"]
     assert "started_from" not in stages["quantized-ckd"]["result"]

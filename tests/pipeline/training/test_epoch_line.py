@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from digit_recipes import DIGITS
 from json_lines import lines
 from learning_data import tiny_dataset, tiny_recipe
 from toy_training import LeastSquares
@@ -45,19 +46,7 @@ ROW = EpochRow(
     rates={"conv1": 0.026, "conv2": 0.021, "output": 0.0081},
     seconds=9.0,
 )
-RECIPE = """
-name = "lines"
-[data]
-source = "digits"
-height = 16
-width = 18
-steps = 5
-train = 60
-validation = 20
-test = 20
-[teacher]
-epochs = 1
-[student]
+RECIPE = f"""{DIGITS}[student]
 channels = [3, 4]
 [training]
 epochs = 2

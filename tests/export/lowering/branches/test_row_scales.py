@@ -229,6 +229,10 @@ def test_what_has_one_scale_is_named() -> None:
         laid = lay_out(replace(graph, row_scales=2))
         assert f"n1: one row scale, since it {why}" in laid.graph.notes
         quantize(replace(graph, row_scales=2))
+    late = graph_of(nir.Delay(np.array([1e-3, 0.0])), nir.Linear(two), lif((2,)), shape=(2,))
+    with pytest.raises(UserError, match="n0: row scales were asked for in a network with delays"):
+        quantize(replace(late, row_scales=2))
+    quantize(late)
     with pytest.raises(UserError, match="row scales were asked for 'n7', which is not a layer"):
         quantize(replace(current, row_scales={"n7": 2}))
     for wrong in (0, 17, {"n0": 2.5}):
