@@ -14,6 +14,7 @@ from spikeport.errors import UserError
 from spikeport.export.frontends.exact_modules import MAX_POOLS, check_norm, max_pool, shape_after, with_batch_norm
 from spikeport.export.frontends.module_nodes import hooked, node_of
 from spikeport.export.frontends.module_walk import SKIPPED, Named
+from spikeport.export.frontends.obstacle import Obstacle
 from spikeport.export.frontends.recurrences import recurrent_node
 from spikeport.export.frontends.signals import (
     Piece,
@@ -80,6 +81,9 @@ class Conversion:
             raise UserError(
                 f"module name {name!r} is taken or cannot name a node", hint="give each module its own name"
             )
+        if isinstance(module, Obstacle):
+            self._pass(name, module)
+            return True
         given = self._given(name)
         if isinstance(module, Concat):
             self.signals[name], self.before = concatenated(name, given), name
@@ -101,6 +105,18 @@ class Conversion:
             self.refused[name], self.shapes[name] = module, map_shape(known)
             self.signals[name] = Signal(map_shape(known), (Summand(name),))
         return True
+
+    def _pass(self, name: str, obstacle: Obstacle) -> None:
+        """Looks at the settings of an obstacle's module, and gives the shape to what comes behind it."""
+        shape, self.before = map_shape(obstacle.shape), name
+        if obstacle.inner is not None:
+            try:
+                self._convert(name, obstacle.inner, added(name, self._given(name)))
+            except UserError as fault:
+                self.faults.append(fault)
+        if name not in self.signals:
+            self.refused[name], self.shapes[name] = obstacle, shape
+            self.signals[name] = Signal(shape, (Summand(name),))
 
     def _given(self, name: str) -> list[Signal]:
         """What enters a module."""

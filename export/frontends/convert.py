@@ -67,6 +67,7 @@ class ExecutedModules:
         notes: what was read from a run of the network.
         outputs: names of the modules that give its outputs; empty for the last module.
         run: how its forward is run to compare it with these modules; None for modules without a forward around them.
+        faults: what the run showed that cannot go to the chip. With any, the modules cannot be executed in its place.
     """
 
     named: Named
@@ -74,6 +75,7 @@ class ExecutedModules:
     notes: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     run: ForwardRun | None = None
+    faults: tuple[UserError, ...] = ()
 
 
 def graph_of(
@@ -96,7 +98,9 @@ def graph_of(
     Raises:
         UserError: modules cannot be executed on the chip; the error names all of them.
     """
-    graph = to_spiking_graph(modules.named, input_shape, dt_s, scales, readout, modules.wiring, modules.outputs)
+    graph = to_spiking_graph(
+        modules.named, input_shape, dt_s, scales, readout, modules.wiring, modules.outputs, modules.faults
+    )
     return replace(graph, notes=(*modules.notes, *graph.notes))
 
 
@@ -113,10 +117,10 @@ def modules_of(
         example: an input for the run, see `convert`.
 
     Returns:
-        The modules.
+        The modules, and what the run showed that cannot go to the chip.
 
     Raises:
-        UserError: the network fails, or calls a function that has no place on the chip.
+        UserError: the network fails, or is not made of modules.
     """
     if not isinstance(model, nn.Module) or _is_plain(model):
         run = ForwardRun(False, ((0,),), 0, False) if isinstance(model, nn.Module) else None
@@ -130,7 +134,7 @@ def modules_of(
         found.notes.append(f"the network returns several outputs: {', '.join(found.outputs)}")
     wiring = {name: found.wiring[name] for name, _ in named}
     run = ForwardRun(found.takes_recording, found.returned, found.count, found.returns_membrane)
-    return ExecutedModules(named, wiring, tuple(found.notes), tuple(found.outputs), run)
+    return ExecutedModules(named, wiring, tuple(found.notes), tuple(found.outputs), run, tuple(found.faults))
 
 
 def _is_plain(model: nn.Module) -> bool:
@@ -155,7 +159,7 @@ def _trace(model: nn.Module, shapes: Sequence[Shape], example: Tensor | Sequence
     steps = [torch.randint(0, 2, (1, *shape), generator=generator).to(dtype) for shape in shapes]
     recordings = [step[None] for step in steps]
     failures: list[UserError] = []
-    odd: Trace | None = None
+    traces: list[Trace] = []
     for frames, words in ((steps, "one time step"), (recordings, "a recording `[T, B, ...]`")):
         try:
             found = trace(model, *frames)
@@ -163,13 +167,13 @@ def _trace(model: nn.Module, shapes: Sequence[Shape], example: Tensor | Sequence
             failures.append(error)
             continue
         found.takes_recording = frames is recordings
-        if found.batched:
+        if found.batched and not found.faults:
             found.notes.append(f"read from a run of its forward on {words}")
             return found
-        odd = odd or found
-    if odd is not None:
-        return odd
-    raise failures[0]
+        traces.append(found)
+    if not traces:
+        raise failures[0]
+    return min(traces, key=lambda each: (bool(each.faults), not each.batched))
 
 
 def _leading_to_outputs(found: Trace) -> Named:

@@ -28,6 +28,7 @@ def to_spiking_graph(
     readout: str = "",
     wiring: Mapping[str, Sequence[str]] | None = None,
     outputs: Sequence[str] = (),
+    faults: Sequence[UserError] = (),
 ) -> SpikingGraph:
     """Converts modules to a spiking graph in which every node has its full shape.
 
@@ -51,12 +52,14 @@ def to_spiking_graph(
         wiring: by name of a module, the names of the modules whose sum enters it, `wiring.INPUT` for the input of the
             network. Other modules take what the one before them gives.
         outputs: names of the modules that give the outputs of the network. Default: the last module.
+        faults: what is known already to keep the modules from the chip. It is refused together with the modules' own.
 
     Raises:
         UserError: modules or their settings cannot be executed exactly on the chip; the error names all of them.
     """
     named = named_modules(modules)
     conversion = Conversion(named, shapes_of(input_shape), dt_s, wiring or {}, outputs)
+    conversion.faults += faults
     for index, (name, module) in enumerate(named, start=1):
         try:
             known = conversion.add(name, module)

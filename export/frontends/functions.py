@@ -12,8 +12,11 @@ from spikeport.export.frontends.wiring import Sum
 
 ADAPTIVE_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
 CONCATENATIONS = ("cat", "concat", "concatenate")
-
-
+# their results do not depend on the values of the tensor
+CONSTANTS = frozenset((
+    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones",
+    "new_empty", "new_full", "new_tensor",
+))  # fmt: skip
 PASSED_ON = frozenset((
     "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "contiguous", "clone",
     "detach", "to", "float", "double", "type", "cpu", "cuda", "requires_grad_", "expand_as",

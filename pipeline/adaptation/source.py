@@ -19,6 +19,7 @@ from spikeport.export.frontends.snntorch_neurons import resets
 from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.graph.structure import refuse
 from spikeport.export.lowering.branches.populations import Population, populations
 from spikeport.export.lowering.path_folding import recurrent_weights
 from spikeport.pipeline.adaptation.from_populations import NeuronPlan, build
@@ -84,6 +85,7 @@ def source_of_modules(
         UserError: the network is not on the CPU, or a module has no neighbor on the chip; the error names all of them.
     """
     executed = modules_of(_on_cpu(model), input_shape, example)
+    refuse(list(executed.faults))
     named, wiring = executed.named, executed.wiring
     more = {each for sources in wiring.values() for each in sources if each.startswith(INPUT) and each != INPUT}
     if more:

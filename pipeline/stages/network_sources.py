@@ -141,4 +141,8 @@ def file_source(path: PathLike, options: GraphOptions) -> NetworkSource:
 
 
 def _kind(module: nn.Module) -> str:
+    from spikeport.export.frontends.obstacle import Obstacle
+
+    if isinstance(module, Obstacle):
+        return module.kind
     return type(module).__name__.removeprefix("Parametrized")

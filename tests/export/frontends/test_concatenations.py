@@ -193,7 +193,7 @@ def test_a_concatenation_over_height_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.lif(torch.cat([self.conv(x), x], dim=2))
 
-    with pytest.raises(UserError, match="High: calls cat on what conv gives"):
+    with pytest.raises(UserError, match=r"conv\.cat: the network calls cat on what conv gives"):
         convert(High(), (2, 3, 4), DT)
 
 

@@ -172,11 +172,21 @@ def test_nodes_behind_a_hidden_shape_are_not_looked_at(module: str, spikeport) -
     assert code == 1
     assert list(statuses(out).values()) == ["impossible", *["not looked at"] * 3]
     assert json.loads(out)["missing"] == []
-    code, out, _ = spikeport("check-network", f"{module}:Foreign", *words, "--json")
+
+
+def test_a_function_in_the_way_hides_nothing(module: str, spikeport) -> None:
+    """The function is a row of the table, and what stands behind it is looked at."""
+    code, out, _ = spikeport(
+        "check-network", f"{module}:Foreign", "--dt", "1e-3", "--input-shape", "2,6,8", "--json"
+    )  # fmt: skip
     assert code == 1
-    assert statuses(out) == dict.fromkeys(("conv", "fc", "lif1", "lif2"), "not looked at")
-    (fault,) = json.loads(out)["missing"]
-    assert fault.startswith("Foreign: calls exp on what lif1 gives")
+    found = statuses(out)
+    assert found.pop("lif1.exp") == "impossible"
+    assert {name for name, status in found.items() if status == "needs adapt"} >= {"lif1", "lif2"}
+    assert set(found.values()) == {"needs adapt", "no fault found"}
+    (reason,) = [node["reason"] for node in json.loads(out)["nodes"] if node["node"] == "lif1.exp"]
+    assert reason == "the network calls exp on what lif1 gives: it has no place on the chip"
+    assert (json.loads(out)["missing"], json.loads(out)["adapt"]) == ([], "")
 
 
 def test_without_a_time_step_the_modules_are_looked_at(module: str, spikeport) -> None:
