@@ -73,10 +73,23 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
 def _hint_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
     """A hint for events outside the sensor, from their bounding box."""
     if min(x.min(), y.min()) >= 1 and x.max() <= width and y.max() <= height:
-        return "these coordinates seem to count from 1: subtract 1 from x and y"
+        return f"these coordinates seem to count from 1: {reading_from_one(height, width)}, or subtract 1 from x and y"
     if min(x.min(), y.min()) >= 0 and x.max() < height and y.max() < width:
         return 'x and y seem to be swapped: set data.orientation = "transpose", or convert the file'
     return "set data.height and data.width to the sensor's size, or remove the file if it is damaged"
+
+
+def reading_from_one(height: int, width: int) -> str:
+    """The settings with which coordinates that count from 1 are read, as text.
+
+    Args:
+        height: rows of the sensor.
+        width: columns of the sensor.
+
+    >>> reading_from_one(48, 64)
+    'set data.sensor = [65, 49] and data.crop = [1, 1, 64, 48]'
+    """
+    return f"set data.sensor = [{width + 1}, {height + 1}] and data.crop = [1, 1, {width}, {height}]"
 
 
 def _any_outside(column: np.ndarray, size: int) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
+from spikeport.pipeline.data.events import reading_from_one
 
 LOST = 0.5  # share of the events in the window below which a warning is printed
 USELESS = 0.01  # share below which the data set is refused
@@ -177,7 +178,9 @@ def _of_places(found: WindowMeasures, sensor: tuple[int, int]) -> list[str]:
     if (right - left + 1) * (bottom - top + 1) < width * height / 4:
         sentences.append(f"{where}: is the sensor smaller (data.width, data.height), or are x and y swapped?")
     elif left == top == 1:
-        sentences.append(f"{where}: do the coordinates count from 1? Then subtract 1")
+        sentences.append(
+            f"{where}: do the coordinates count from 1? Then {reading_from_one(height, width)}, or subtract 1"
+        )
     if found["on"] in (0, 1):
         sentences.append(f"all events are {'ON' if found['on'] else 'OFF'}: is polarity lost?")
     return sentences

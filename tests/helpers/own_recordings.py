@@ -54,11 +54,12 @@ def write_set(
     writers: tuple[Writer, ...] = (write_npy,),
     counts: Mapping[str, int] = COUNTS,
     seed: int = 0,
+    events: int = 1500,
 ) -> Path:
     """Writes `<folder>/<class>/<n>.<ext>`; equal seeds give the same events. Writers take turns."""
     for label, (name, count) in enumerate(counts.items()):
         (folder / name).mkdir(parents=True)
         for n in range(count):
             writer = writers[n % len(writers)]
-            writer(folder / name / f"{n:02}", dict(change(columns_of(seed + 100 * label + n))))
+            writer(folder / name / f"{n:02}", dict(change(columns_of(seed + 100 * label + n, events))))
     return folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from spikeport.errors import UserError
 from spikeport.pipeline.data.own_data.recording_facts import Unreadable
 from spikeport.pipeline.data.readers.recordings import READERS
-from spikeport.pipeline.data.sources.event_files import EventFile, list_classes
+from spikeport.pipeline.data.sources.event_files import EventFile, is_hidden, list_classes
 from spikeport.regular_files import check_regular
 
 _PARTS = ("train", "test")
@@ -90,7 +90,7 @@ def duplicates(files: Sequence[EventFile]) -> list[tuple[EventFile, ...]]:
 
 
 def _holds_folders(folder: Path) -> bool:
-    entries = [entry for entry in folder.iterdir() if entry.name[0] != "."]
+    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
     return any(entry.is_dir() for entry in entries) and not any(entry.suffix.lower() in READERS for entry in entries)
 
 
@@ -100,7 +100,7 @@ def _files(folder: Path, classes: Sequence[str]) -> tuple[list[EventFile], list[
     refused: list[Unreadable] = []
     for label, name in enumerate(classes):
         stems: dict[str, str] = {}
-        for path in sorted(entry for entry in (folder / name).iterdir() if entry.name[0] != "."):
+        for path in sorted(entry for entry in (folder / name).iterdir() if not is_hidden(entry.name)):
             if path.is_dir():
                 continue
             try:

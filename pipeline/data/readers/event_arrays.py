@@ -21,13 +21,14 @@ from spikeport.pipeline.data.readers.event_columns import (
     check_size,
     damaged,
     event_names,
-    events_of,
     from_columns,
-    from_table,
     list_members,
     unknown_layout,
 )
 from spikeport.pipeline.data.readers.event_streams import content_of
+from spikeport.pipeline.data.readers.event_tables import events_member, events_of, from_table
+
+_MOST_NAMES = 1_000  # of an archive that are looked at
 
 
 def read_npy(path: Path, layout: Table) -> np.ndarray:
@@ -55,21 +56,26 @@ def read_npz(path: Path, layout: Table) -> np.ndarray:
         if len(entries) < len(archive.infolist()):
             raise damaged("a name occurs in it twice")
         names = list(entries) if len(entries) == 1 else event_names(list(entries))
+        if len(entries) > 1 and len(names) < 4:
+            headers = {}
+            for name in itertools.islice(entries, _MOST_NAMES):
+                with archive.open(entries[name]) as file:
+                    headers[name] = _header(file)
+            known = {name: (each[0], each[1].names) for name, each in headers.items() if each}
+            alone = events_member(known) if len(headers) == len(entries) else None
+            if alone is None:
+                others = {name: _stated(each) for name, each in itertools.islice(headers.items(), 8)}
+                raise unknown_layout(
+                    list_members(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
+                )
+            names = [alone]
         check_size(sum(entries[name].file_size for name in names), stored)
         found = {}
         for name in names:
             with archive.open(entries[name]) as file:
                 found[name] = _array(file, entries[name].file_size, stored)
-        if len(entries) == 1:
-            return events_of(found[names[0]], layout)
-        if len(found) < 4:
-            others = {}
-            for name in itertools.islice(entries, 8):
-                with archive.open(entries[name]) as file:
-                    others[name] = _stated(file)
-            raise unknown_layout(
-                list_members(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
-            )
+    if len(found) == 1:
+        return events_of(found[names[0]], layout)
     return from_columns(found, layout.time_unit)
 
 
@@ -84,9 +90,9 @@ def read_mat(path: Path, layout: Table) -> np.ndarray:
     found = {each.name: each for each in mat_files.variables(content)}
     names = [name for name in event_names(list(found)) if found[name].numeric]
     if len(names) < 4:
-        tables = [each for each in found.values() if each.numeric and len(each.shape) == 2 and each.shape[1] == 4]
-        if len(tables) == 1 and (layout.columns or len(found) == 1):
-            return from_table(tables[0].values(len(content)), layout)
+        alone = events_member({name: (each.shape, None) for name, each in found.items() if each.numeric})
+        if alone is not None:
+            return from_table(found[alone].values(len(content)), layout)
         structs = [each.name for each in found.values() if each.kind == "struct"]
         fields = ", ".join(f"{f} = {structs[0]}.{f}" for f in ("ts", "x", "y", "p")) if structs else ""
         convert = f'in MATLAB: {fields}; save(file, "ts", "x", "y", "p", "-v7")' if structs else (
@@ -102,13 +108,18 @@ def read_mat(path: Path, layout: Table) -> np.ndarray:
     return from_columns(one, layout.time_unit)
 
 
-def _stated(file: IO[bytes]) -> str:
-    """Type and shape that the header of a .npy file declares."""
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype] | None:
+    """Shape and type that the header of a .npy file declares; None if it is no such file."""
     try:
         shape, _, dtype = read_npy_header(file)
     except ValueError:
-        return "no array"
-    return f"{str(dtype)[:60]} {list(shape)}"
+        return None
+    return shape, dtype
+
+
+def _stated(header: tuple[tuple[int, ...], np.dtype] | None) -> str:
+    """A header as text."""
+    return "no array" if header is None else f"{str(header[1])[:60]} {list(header[0])}"
 
 
 def _array(file: IO[bytes], size: int, stored: int) -> np.ndarray:

@@ -12,12 +12,12 @@ import numpy as np
 
 from spikeport.pipeline.data.events import EVENT_DTYPE
 
-# Field names that other tools write for ours.
+# Field names that other tools write for ours, in the order in which they are preferred.
 ALIASES = {
-    "t": ("t", "ts", "timestamp", "timestamps"),
+    "t": ("t", "ts", "timestamp", "timestamps", "time", "times"),
     "x": ("x", "xs"),
     "y": ("y", "ys"),
-    "p": ("p", "ps", "pol", "polarity", "on"),
+    "p": ("p", "ps", "pol", "polarity", "on", "polarities"),
 }
 KNOWN = frozenset(name for names in ALIASES.values() for name in names)
 TAKEN = "columns of whole numbers named t, x, y and p, t in us"
@@ -134,13 +134,13 @@ def from_columns(source: Any, time_unit: str = "us") -> np.ndarray:
     if names is None:
         raise unknown_layout(f"an array without fields, {describe(source)}", "convert it to a structured array")
     columns = {}
-    for field, aliases in ALIASES.items():
-        found = next((name for name in names if name.lower() in aliases), None)
-        if found is None:
+    numbers = column_numbers(names)
+    for field in ALIASES:
+        if field not in numbers:
             raise unknown_layout(
                 f"no field {field!r}, only {_listed(names)}", f"rename the field that holds {field} to {field!r}"
             )
-        columns[field] = np.asarray(source[found])
+        columns[field] = np.asarray(source[names[numbers[field]]])
     if len({column.shape for column in columns.values()}) > 1 or columns["t"].ndim != 1:
         shapes = ", ".join(f"{field} {list(column.shape)}" for field, column in columns.items())
         raise unknown_layout(f"{shapes}, so t, x, y and p are not columns of one length", "convert them to such")
@@ -159,43 +159,21 @@ def from_columns(source: Any, time_unit: str = "us") -> np.ndarray:
     return events
 
 
-def from_table(table: np.ndarray, layout: Table) -> np.ndarray:
-    """Converts an array `[N, 4]` to EVENT_DTYPE.
+def column_numbers(names: Sequence[str]) -> dict[str, int]:
+    """Which of the names are those of t, x, y and p; of several, the one that ALIASES has first.
 
     Args:
-        table: one event in each row.
-        layout: order of the columns, and unit of the times.
+        names: names of columns, in the order of the file.
+
+    >>> column_numbers(("time", "Y", "x", "t", "label"))
+    {'t': 3, 'x': 2, 'y': 1}
     """
-    if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iufb":
-        hint = "convert it to such columns"
-        if table.ndim == 2 and table.shape[0] == 4:
-            hint = "transpose it to [N, 4] and name its columns with data.columns"
-        elif table.ndim > 2:
-            hint = "if these are frames, store the events that they were made of: frames are made by data.step_us"
-        raise unknown_layout(
-            f"an array without fields, {describe(table)}",
-            hint,
-            f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
-        )
-    if not layout.columns:
-        likely = _likely(table)
-        raise unknown_layout(
-            f"an array without fields, {describe(table)}",
-            f'say what its columns are: data.columns = "{likely}", if `spikeport data preview` looks right',
-            f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
-            {"columns": likely},
-        )
-    return from_columns({name: table[:, number] for number, name in enumerate(layout.columns)}, layout.time_unit)
-
-
-def events_of(array: np.ndarray, layout: Table) -> np.ndarray:
-    """Converts a structured array, or an array `[N, 4]`, to EVENT_DTYPE.
-
-    Args:
-        array: the events.
-        layout: order of the columns of an array without fields, and unit of the times.
-    """
-    return from_table(array, layout) if array.dtype.names is None else from_columns(array, layout.time_unit)
+    found = {}
+    for field, aliases in ALIASES.items():
+        known = [(aliases.index(name.lower()), at) for at, name in enumerate(names) if name.lower() in aliases]
+        if known:
+            found[field] = min(known)[1]
+    return found
 
 
 def describe(array: np.ndarray) -> str:
@@ -284,17 +262,3 @@ def _polarity(column: np.ndarray) -> np.ndarray:
         "decide which of them is ON, and convert p to 0 (OFF) and 1 (ON)",
         "0 and 1 (or False and True), or -1 and 1",
     )
-
-
-def _likely(table: np.ndarray) -> str:
-    """A guess at the order of columns, for a hint: time rises and is largest, polarity has two values."""
-    columns = list(table.T)
-    polarity = [n for n, c in enumerate(columns) if len(c) and np.isin(c, (-1, 0, 1)).all()]
-    rising = [n for n, c in enumerate(columns) if n not in polarity and len(c) > 1 and (c[1:] >= c[:-1]).all()]
-    rising = rising or [n for n in range(4) if n not in polarity]  # of an unsorted file, the largest
-    if not polarity or not rising:
-        return "txyp"
-    names = {polarity[-1]: "p", max(rising, key=lambda n: columns[n].max()): "t"}
-    rest = iter("xy")
-    order = [names.get(n) or next(rest, "") for n in range(4)]
-    return "".join(order) if sorted(order) == sorted("txyp") else "txyp"

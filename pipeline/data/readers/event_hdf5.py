@@ -20,11 +20,11 @@ from spikeport.pipeline.data.readers.event_columns import (
     check_size,
     describe,
     event_names,
-    events_of,
     from_columns,
     list_members,
     unknown_layout,
 )
+from spikeport.pipeline.data.readers.event_tables import events_member, events_of
 
 _MOST_NAMES = 10_000  # of a file's members that are looked at
 _ECF = 0x8ECF  # number of Prophesee's filter among HDF5's
@@ -60,7 +60,7 @@ def read_h5(path: Path, layout: Table) -> np.ndarray:
         items = {name: _inside(found, name) for name in names}
         sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
         if len(sets) < 4:
-            return events_of(_values(_alone(file, layout.columns), size, path), layout)
+            return events_of(_values(_alone(file), size, path), layout)
         check_size(sum(_declared(item) for item in sets.values()), size)
         return from_columns({name: _values(item, size, path) for name, item in sets.items()}, layout.time_unit)
 
@@ -133,23 +133,24 @@ def _unpacked(item: Any, path: Path) -> np.ndarray:
         ) from None
 
 
-def _alone(file: Any, columns: str) -> Any:
-    """The only data set `[N, 4]` of a file.
+def _alone(file: Any) -> Any:
+    """The only data set of a file that can hold events, see `events_member`.
 
     Raises:
-        EventFileError: it has none, or several members and `columns` does not say that a table is meant.
+        EventFileError: it has none, or several.
     """
     import h5py
 
-    there, tables = {}, []
-    for name in itertools.islice(file, 8):
+    there, sets = {}, {}
+    for name in itertools.islice(file, _MOST_NAMES):
         item = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
         if isinstance(item, h5py.Group):
             there[str(name)] = f"group of {', '.join(itertools.islice(map(str, item), 6)) or 'nothing'}"
         else:
             there[str(name)] = describe(cast("np.ndarray", item)) if isinstance(item, h5py.Dataset) else "link or type"
-            if isinstance(item, h5py.Dataset) and item.shape and len(item.shape) == 2 and item.shape[1] == 4:
-                tables.append(item)
-    if len(tables) == 1 and (columns or len(there) == 1):
-        return tables[0]
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                sets[str(name)] = (tuple(map(int, item.shape)), item.dtype.names)
+    alone = events_member(sets)
+    if alone is not None:
+        return file[alone]
     raise unknown_layout(list_members(there) if there else "nothing", _CONVERT, _TAKEN)

@@ -20,11 +20,12 @@ from spikeport.pipeline.data.readers.event_columns import (
     EventFileError,
     Table,
     check_size,
+    column_numbers,
     damaged,
     from_columns,
-    from_table,
     unknown_layout,
 )
+from spikeport.pipeline.data.readers.event_tables import from_table
 
 PIECE = 1 << 22  # bytes that are converted at a time
 _EXACT = 2.0**53  # from here on, a double does not hold every whole number
@@ -124,9 +125,10 @@ def _layout(first: bytes, piece: bytes, columns: str) -> _Layout:
     width = len(fields)
     if not all(map(_NUMBER.fullmatch, fields)):
         names = list(map(_column_of, fields))
-        used = tuple(number for number, name in enumerate(names) if name)
-        if sorted(names[number] for number in used) == sorted("txyp"):
-            return _Layout(mark, width, used, "".join(names), header=True)
+        numbers = column_numbers([field.decode("latin1") for field in fields])
+        if len(numbers) == 4:
+            used = tuple(sorted(numbers.values()))
+            return _Layout(mark, width, used, "".join(names[number] for number in used), header=True)
         if len(columns) == width and all(name in ("", given) for name, given in zip(names, columns, strict=True)):
             return _Layout(mark, width, tuple(range(width)), columns, header=True)
         raise unknown_layout(f"the first line {_shown(first)}", "name the columns in it t, x, y and p", _TAKEN)

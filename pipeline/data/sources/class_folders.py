@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.notes import note
 from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
@@ -15,7 +16,7 @@ from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.readers.recordings import Reading, read_recording
 from spikeport.pipeline.data.readers.sensor_view import SensorView
 from spikeport.pipeline.data.sources.base import Source
-from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_events
+from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_classes, list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, recordings
@@ -126,7 +127,10 @@ def _images(
     if not data.images:
         empty = np.zeros((0, 1, data.height, data.width), np.uint8)
         return StaticImages(images=empty, labels=np.zeros(0, np.int64), keys=())
-    found = read_images(Path(data.root, data.images), classes, data.height, data.width, progress)
+    folder = Path(data.root, data.images)
+    found = read_images(folder, classes, data.height, data.width, progress)
+    if lone := [name for name in list_classes(folder, least=0) if name not in classes]:
+        note(f"images of {folder} are left out: no recording is of the class {', '.join(lone)}")
     strict = data.pairing == "id"
     if not strict:  # where a test recording has the class and id of a training recording, their image is held out
         files = sorted(files, key=lambda file: not file.key.startswith("test/"))

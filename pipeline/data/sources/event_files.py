@@ -18,6 +18,7 @@ from spikeport.regular_files import check_regular
 
 _EXTENSIONS = ", ".join(READERS)
 _NAME = attrgetter("name")
+_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}  # what Windows and archivers of macOS leave behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +83,17 @@ def list_events(folder: Path, absent: MissingDependencyError | None = None) -> L
     )
 
 
-def list_classes(folder: Path, absent: MissingDependencyError | None = None) -> tuple[str, ...]:
+def list_classes(folder: Path, absent: MissingDependencyError | None = None, *, least: int = 2) -> tuple[str, ...]:
     """Names of the class folders below a folder, in order of number, else of name.
 
     Args:
         folder: folder of class folders.
         absent: the error if the folder does not exist.
+        least: how many class folders there must be.
 
     Raises:
         MissingDependencyError: the folder does not exist.
-        UserError: there are less than two class folders, or a name is not UTF-8.
+        UserError: there are fewer class folders, or a name is not UTF-8.
     """
     if not folder.is_dir():
         raise absent or MissingDependencyError(
@@ -101,10 +103,10 @@ def list_classes(folder: Path, absent: MissingDependencyError | None = None) -> 
             "data.events (a relative root counts from the folder where the command runs)",
         )
     with os.scandir(folder) as entries:
-        found = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+        found = [entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
     _check_text(folder, found)
     classes = tuple(sorted(found, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
-    if len(classes) < 2:
+    if len(classes) < least:
         raise UserError(
             f"a classifier needs two classes, {len(classes)} found",
             where=str(folder),
@@ -113,13 +115,22 @@ def list_classes(folder: Path, absent: MissingDependencyError | None = None) -> 
     return classes
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that an operating system makes by itself.
+
+    Args:
+        name: its name, without folders.
+    """
+    return name[0] == "." or name.lower() in _SYSTEM
+
+
 def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
     """Sorted names of one class's files, checked; adds size, mtime_ns and ctime_ns of each to `numbers`."""
     # Beside an open folder the system walks no long path for each of a thousand files.
     at: int | Path = os.open(folder, os.O_RDONLY) if os.scandir in os.supports_fd else folder
     try:
         with os.scandir(at) as scanned:
-            entries = [entry for entry in scanned if entry.name[0] != "."]
+            entries = [entry for entry in scanned if not is_hidden(entry.name)]
             found = sorted([entry for entry in entries if _is_file(entry)], key=_NAME)
             for entry in found:
                 status = entry.stat()

@@ -148,7 +148,8 @@ def test_positions_outside_the_sensor_are_refused(tmp_path: Path) -> None:
     events["x"], events["y"] = 1 + np.arange(40) % 14, 1 + np.arange(40) % 15
     one = described(tmp_path / "a", of_events(tmp_path / "a", events))["warnings"]
     assert one == [
-        "all events lie in x 1 to 14, y 1 to 15 of 16 x 16 pixels: do the coordinates count from 1? Then subtract 1",
+        "all events lie in x 1 to 14, y 1 to 15 of 16 x 16 pixels: do the coordinates count from 1? Then set "
+        "data.sensor = [17, 17] and data.crop = [1, 1, 16, 16], or subtract 1",
         "all events are ON: is polarity lost?",
     ]
     recipe = of_events(tmp_path / "b", events, height=40, width=30)

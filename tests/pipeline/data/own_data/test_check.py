@@ -144,17 +144,17 @@ def test_what_cannot_be_read_is_listed_and_the_others_are_checked(spikeport, by_
     write_set(tmp_path / "mine")
     content = (tmp_path / "mine" / "ring" / "03.npy").read_bytes()
     (tmp_path / "mine" / "ring" / "03.npy").write_bytes(content[:999])
-    (tmp_path / "mine" / "ring" / "Thumbs.db").write_bytes(b"1")
+    (tmp_path / "mine" / "ring" / "notes.pdf").write_bytes(b"1")
     code, out, err = spikeport("data", "check", "mine", "--write-recipe", "mine.toml")
     assert code == 1
     assert "2 files cannot be read. Hint: " in one_line(err)
     text = flat(out)
     assert "mine/ring/03.npy: this event file cannot be read: its header states" in text
-    assert "mine/ring/Thumbs.db: no reader for Thumbs.db. Hint: convert it to" in text
+    assert "mine/ring/notes.pdf: no reader for notes.pdf. Hint: convert it to" in text
     assert "ring 10" in " ".join(text.split())
     assert "#   mine/ring/03.npy: this event file cannot be read" in (tmp_path / "mine.toml").read_text()
     assert spikeport("data", "info", "mine.toml")[0] == 2
-    for name in ("03.npy", "Thumbs.db"):
+    for name in ("03.npy", "notes.pdf"):
         (tmp_path / "mine" / "ring" / name).unlink()
     expected = by_hand()
     shutil.rmtree(tmp_path / "clean")

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from camera_files import aedat2, aedat3, aedat3_packet, davis_word
 from event_tuples import read, refusal
 
 from spikeport.pipeline.data.readers.recordings import read_events
 
 EVENTS = [(1_000_003, 239, 4, 1), (1_000_008, 6, 179, 0), (1_000_008, 0, 3, 1), (1_070_000, 5, 140, 0)]
-HEAD = "#!AER-DAT2.0\r\n# This is a raw AE data file\r\n# AEChip: eu.seebetter.ini.chips.davis.{}\r\n"
-
-
-def davis_word(x: int, y: int, p: int) -> int:
-    """Bits 30 to 22 are y, 21 to 12 x, and 11 is 1 for ON; all others are 0."""
-    return y << 22 | x << 12 | p << 11
-
-
-def aedat2(path: Path, words: Iterable[tuple[int, int]], chip: str = "DAVIS240C", end: str = "") -> Path:
-    path.write_bytes((HEAD.format(chip) + end).encode() + b"".join(struct.pack(">II", *word) for word in words))
-    return path
-
-
 DAVIS = [(davis_word(x, y, p), t) for t, x, y, p in EVENTS]
 NO_EVENTS = [
     (1 << 31 | davis_word(7, 8, 1), 1_000_004),  # a sample of a frame
@@ -78,78 +65,62 @@ def test_the_header_of_a_real_davis_file_is_understood(shared_data: Path, tmp_pa
     assert read(path) == EVENTS
 
 
-def packet(
-    events: list[tuple[int, int, int, int]], *, kind: int = 1, source: int = 1, overflow: int = 0, **odd: int
-) -> bytes:
-    """28 bytes: kind, source, size of an event, place of its time, overflows of the clock, capacity, events, valid."""
-    fields = {"size": 8, "place": 4, "count": len(events)} | odd
-    head = struct.pack(
-        "<hhiiiiii", kind, source, fields["size"], fields["place"], overflow, len(events), fields["count"], len(events)
-    )
-    return head + b"".join(struct.pack("<II", x << 17 | y << 2 | p << 1 | 1, t) for t, x, y, p in events)
-
-
-def aedat3(path: Path, *packets: bytes, layout: str = "RAW", end: str = "#!END-HEADER\r\n") -> Path:
-    head = (
-        f"#!AER-DAT3.1\r\n#Format: {layout}\r\n#Source 1: DAVIS240C\r\n#Start-Time: 2017-05-04 12:00:00 (TZ+0200)\r\n"
-    )
-    path.write_bytes((head + end).encode() + b"".join(packets))
-    return path
-
-
 def test_polarity_packets_of_one_source(tmp_path: Path) -> None:
-    invalid = bytearray(packet([(1_000_004, 9, 9, 1)]))
+    invalid = bytearray(aedat3_packet([(1_000_004, 9, 9, 1)]))
     invalid[28] &= 0xFE
-    others = [packet([(1, 2, 3, 1)], kind=kind) for kind in (0, 2, 3)]  # special events, frames, IMU
+    others = [aedat3_packet([(1, 2, 3, 1)], kind=kind) for kind in (0, 2, 3)]  # special events, frames, IMU
     path = aedat3(
-        tmp_path / "a.aedat", others[0], packet(EVENTS[:1]), *others, bytes(invalid), packet([]), packet(EVENTS[1:]),
-        packet([(1, 2, 3, 1)], source=2),
+        tmp_path / "a.aedat", others[0], aedat3_packet(EVENTS[:1]), *others, bytes(invalid), aedat3_packet([]),
+        aedat3_packet(EVENTS[1:]), aedat3_packet([(1, 2, 3, 1)], source=2),
     )  # fmt: skip
     assert read(path) == EVENTS
     wide = [(5, 32767, 4, 1), (6, 3, 32767, 0)]
-    assert read(aedat3(tmp_path / "b.aedat", packet(wide))) == wide
+    assert read(aedat3(tmp_path / "b.aedat", aedat3_packet(wide))) == wide
 
 
 def test_the_clock_of_31_bits_goes_on(tmp_path: Path) -> None:
     last = (1 << 31) - 1
-    path = aedat3(tmp_path / "a.aedat", packet([(last, 1, 2, 1)]), packet([(3, 4, 5, 0)], overflow=1))
+    path = aedat3(tmp_path / "a.aedat", aedat3_packet([(last, 1, 2, 1)]), aedat3_packet([(3, 4, 5, 0)], overflow=1))
     assert read(path) == [(last, 1, 2, 1), (last + 4, 4, 5, 0)]
 
 
 def test_other_versions_and_formats_are_named(tmp_path: Path) -> None:
     for layout in ("Serial-TS", "PNGFrames"):
-        words = refusal(aedat3(tmp_path / "a.aedat", packet(EVENTS), layout=layout))
+        words = refusal(aedat3(tmp_path / "a.aedat", aedat3_packet(EVENTS), layout=layout))
         assert f"found AEDAT 3.1 in the format {layout}" in words
     path = tmp_path / "b.aedat"
-    path.write_bytes(aedat3(path, packet(EVENTS)).read_bytes().replace(b"DAT3.1", b"DAT3.0"))
+    path.write_bytes(aedat3(path, aedat3_packet(EVENTS)).read_bytes().replace(b"DAT3.1", b"DAT3.0"))
     assert "found AEDAT 3.0; supported are AEDAT 2.0 of a DVS128 or DAVIS, and AEDAT 3.1" in refusal(path)
     path.rename(tmp_path / "b.aedat4")
     assert "its first bytes are those of .aedat. Hint: rename it" in refusal(tmp_path / "b.aedat4")
-    assert "it holds no event" in refusal(aedat3(tmp_path / "c.aedat", packet([(1, 2, 3, 1)], kind=2)))
+    assert "it holds no event" in refusal(aedat3(tmp_path / "c.aedat", aedat3_packet([(1, 2, 3, 1)], kind=2)))
 
 
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (packet(EVENTS)[:-1], "states 4 events of 8 bytes, which go beyond its end"),
-        (packet(EVENTS)[:27], "the header of a packet is cut short"),
-        (packet(EVENTS, count=2_000_000_000), "states 2,000,000,000 events of 8 bytes, which go beyond its end"),
-        (packet(EVENTS, count=-1), "states -1 events"),
-        (packet(EVENTS, size=-8), "events of -8 bytes"),
-        (packet(EVENTS, size=-8, count=-4), "states -4 events of -8 bytes"),
-        (packet(EVENTS, size=4), "states polarity events of 4 bytes"),
-        (packet(EVENTS, overflow=-1), "overflow -1"),
+        (aedat3_packet(EVENTS)[:-1], "states 4 events of 8 bytes, which go beyond its end"),
+        (aedat3_packet(EVENTS)[:27], "the header of a packet is cut short"),
+        (aedat3_packet(EVENTS, count=2_000_000_000), "states 2,000,000,000 events of 8 bytes, which go beyond its end"),
+        (aedat3_packet(EVENTS, count=-1), "states -1 events"),
+        (aedat3_packet(EVENTS, size=-8), "events of -8 bytes"),
+        (aedat3_packet(EVENTS, size=-8, count=-4), "states -4 events of -8 bytes"),
+        (aedat3_packet(EVENTS, size=4), "states polarity events of 4 bytes"),
+        (aedat3_packet(EVENTS, overflow=-1), "overflow -1"),
     ],
 )
 def test_damaged_packets_are_named(tmp_path: Path, broken: bytes, words: str) -> None:
-    assert words in refusal(aedat3(tmp_path / "a.aedat", packet(EVENTS), broken))
+    assert words in refusal(aedat3(tmp_path / "a.aedat", aedat3_packet(EVENTS), broken))
 
 
 def test_a_cut_or_changed_file_is_one_line(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     path = tmp_path / "a.aedat"
     assert "its header is cut short" in refusal(aedat3(path, end=""))
-    for content in (aedat3(path, packet(EVENTS), packet(EVENTS)).read_bytes(), aedat2(path, DAVIS * 3).read_bytes()):
+    for content in (
+        aedat3(path, aedat3_packet(EVENTS), aedat3_packet(EVENTS)).read_bytes(),
+        aedat2(path, DAVIS * 3).read_bytes(),
+    ):
         refused = 0
         for at in range(len(content)):
             odd = bytearray(content)

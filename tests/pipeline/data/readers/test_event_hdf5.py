@@ -99,7 +99,10 @@ def test_a_table_among_others_is_taken_if_columns_are_given(tmp_path: Path) -> N
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["label"], file["stream"] = 3, np.array(EVENTS)
     assert read(tmp_path / "a.h5", "txyp") == EVENTS
-    assert "found label (int64 []), stream (int64 [4, 4])" in refusal(tmp_path / "a.h5")
+    assert "data.columns = " in refusal(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["boxes"], file["frames"] = np.array(EVENTS), np.zeros((3, 2, 5, 4))
+    assert "found boxes (int64 [4, 4]), frames (float64 [3, 2, 5, 4])" in refusal(tmp_path / "b.h5", "txyp")
 
 
 def test_links_and_other_members_in_metavisions_place_are_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from camera_files import evt21, evt21_clock, evt21_vector
 from event_tuples import read, refusal
 
 from spikeport.pipeline.data.readers import event_columns, evt
@@ -14,33 +15,14 @@ from spikeport.pipeline.data.readers.recordings import read_events
 LITTLE = "% format EVT21;endianness=little;height=720;width=1280\n% end\n"
 LEGACY = "% evt 2.1\n% format EVT21;endianness=legacy;height=720;width=1280\n% geometry 1280x720\n% end\n"
 BARE = "% evt 2.1\n% date 2023-01-01\n"
-
-
-def clock(time: int) -> int:
-    """A word of time: kind 8 in bits 63 to 60, time above 6 bits in bits 59 to 32."""
-    return 0x8 << 60 | time >> 6 << 32
-
-
-def vector(time: int, x: int, y: int, p: int, pixels: int) -> int:
-    """A word of events: kind p; 6 bits of time from bit 54, x 11 from 43, y 11 from 32, and a bit for each pixel."""
-    return p << 60 | (time & 63) << 54 | x << 43 | y << 32 | pixels
-
-
-def write(path: Path, words: list[int], head: str) -> Path:
-    legacy = "legacy" in head
-    halves = [(word >> 32, word & 0xFFFFFFFF) if legacy else (word & 0xFFFFFFFF, word >> 32) for word in words]
-    path.write_bytes(head.encode() + b"".join(half.to_bytes(4, "little") for pair in halves for half in pair))
-    return path
-
-
 WORDS = [
-    vector(5, 32, 3, 1, 1),  # before the first time: left out
-    clock(0x123456 << 6),
-    vector(9, 1248, 700, 1, 1 << 31 | 1 << 30 | 1),
+    evt21_vector(5, 32, 3, 1, 1),  # before the first time: left out
+    evt21_clock(0x123456 << 6),
+    evt21_vector(9, 1248, 700, 1, 1 << 31 | 1 << 30 | 1),
     0xA << 60 | 77 << 32,  # a trigger
-    vector(63, 64, 5, 0, 1 << 17),
-    clock(0x123457 << 6),
-    vector(0, 0, 0, 1, 2),
+    evt21_vector(63, 64, 5, 0, 1 << 17),
+    evt21_clock(0x123457 << 6),
+    evt21_vector(0, 0, 0, 1, 2),
 ]
 START = 0x123456 << 6
 EVENTS = [
@@ -54,18 +36,18 @@ EVENTS = [
 
 @pytest.mark.parametrize("head", [LITTLE, LEGACY, BARE, BARE + "% format EVT21\n"])
 def test_words_by_hand(tmp_path: Path, head: str) -> None:
-    assert read(write(tmp_path / "a.raw", WORDS, head)) == EVENTS
+    assert read(evt21(tmp_path / "a.raw", WORDS, head)) == EVENTS
 
 
 def test_halves_the_other_way_round_are_found_without_a_header(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.raw", WORDS, LEGACY)
+    path = evt21(tmp_path / "a.raw", WORDS, LEGACY)
     path.write_bytes(BARE.encode() + path.read_bytes().removeprefix(LEGACY.encode()))
     assert read(path) == EVENTS
-    both = [clock(64), vector(1, 0, 1, 1, 0x80000001)]  # either half may hold the kinds
-    words = refusal(write(tmp_path / "b.raw", both, BARE))
+    both = [evt21_clock(64), evt21_vector(1, 0, 1, 1, 0x80000001)]  # either half may hold the kinds
+    words = refusal(evt21(tmp_path / "b.raw", both, BARE))
     assert "its header does not state the order of EVT 2.1's words" in words
-    assert read(write(tmp_path / "c.raw", both, LITTLE)) == [(65, 0, 1, 1), (65, 31, 1, 1)]
-    assert "states the order 'big'" in refusal(write(tmp_path / "d.raw", WORDS, LITTLE.replace("little", "big")))
+    assert read(evt21(tmp_path / "c.raw", both, LITTLE)) == [(65, 0, 1, 1), (65, 31, 1, 1)]
+    assert "states the order 'big'" in refusal(evt21(tmp_path / "d.raw", WORDS, LITTLE.replace("little", "big")))
 
 
 def test_pieces_give_what_the_whole_gives_and_the_clock_wraps(tmp_path: Path) -> None:
@@ -73,17 +55,17 @@ def test_pieces_give_what_the_whole_gives_and_the_clock_wraps(tmp_path: Path) ->
         found = evt.decode(np.array(WORDS, "<u8"), evt.EVT21, piece)
         assert list(zip(*(found[name].tolist() for name in "txyp"), strict=True)) == EVENTS
     last = (1 << 34) - 1
-    wrap = [clock(last), vector(last, 0, 1, 1, 1), clock(0), vector(2, 0, 1, 1, 1)]
-    assert [event[0] for event in read(write(tmp_path / "a.raw", wrap, LITTLE))] == [last, last + 3]
+    wrap = [evt21_clock(last), evt21_vector(last, 0, 1, 1, 1), evt21_clock(0), evt21_vector(2, 0, 1, 1, 1)]
+    assert [event[0] for event in read(evt21(tmp_path / "a.raw", wrap, LITTLE))] == [last, last + 3]
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.raw", WORDS, LITTLE)
+    path = evt21(tmp_path / "a.raw", WORDS, LITTLE)
     content = path.read_bytes()
     path.write_bytes(content[:-3])
     assert "53 bytes are not a multiple of 8, the size of a word; the file is cut short" in refusal(path)
     strange = [*WORDS, 0x9 << 60]
-    words = refusal(write(tmp_path / "b.raw", strange, LITTLE))
+    words = refusal(evt21(tmp_path / "b.raw", strange, LITTLE))
     assert "the word at byte 56 after the header, of type 0x9, is not a word of EVT 2.1" in words
     rng = np.random.default_rng(2)
     for _ in range(300):
@@ -100,8 +82,8 @@ def test_damage_is_named(tmp_path: Path) -> None:
 def test_words_of_more_events_than_a_recording_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the size of the events, piece by piece: 40 pieces of 100 words of 32 events, 13 bytes each."""
     monkeypatch.setattr(event_columns, "FREE_BYTES", 100_000)
-    words = np.full(4000, vector(1, 0, 1, 1, 0xFFFFFFFF), "<u8")
-    words[0] = clock(64)
+    words = np.full(4000, evt21_vector(1, 0, 1, 1, 0xFFFFFFFF), "<u8")
+    words[0] = evt21_clock(64)
     with pytest.raises(
         event_columns.EventFileError, match=r"bytes of events in 32,000 bytes of file; at most 1,124,000"
     ):
