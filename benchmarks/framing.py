@@ -5,7 +5,8 @@
 All ways must give the same frames, otherwise nothing is printed. Two tasks are timed: events in memory to frames, and
 files to uint8 frames, for all recordings. The ways alternate within each repeat; medians and their ratios are printed.
 "cached" lists the folder, identifies files by size and times, maps and verifies the stored bits, and unpacks them.
-"mapped" is the same, but unpacks only a batch of 20. "verified" reads and hashes every file.
+"mapped" is the same, but unpacks only a batch of 20. "verified" reads and hashes every file. The last part has a line
+for each format of event files, see `framing_formats.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import framing_formats
 import numpy as np
 import tonic
 from tonic.io import read_mnist_file
@@ -94,6 +96,7 @@ def main() -> None:
         base = next(iter(medians.values()))
         for name, seconds in medians.items():
             print(f"  {name:24} {seconds * 1e3:8.1f} ms   {base / seconds:5.1f} x")
+    framing_formats.report(options.root, options.repeats)
 
 
 Ways = dict[str, Callable[[], np.ndarray]]

@@ -52,8 +52,8 @@ def read_h5(path: Path, layout: Table) -> np.ndarray:
         found: Any = file
         if "events" in file:
             found = _inside(file, "events")
-        elif _is_group(file, "CD") and "events" in _inside(file, "CD"):  # Metavision's
-            found = _inside(_inside(file, "CD"), "events")
+        elif "CD" in file and isinstance(group := _inside(file, "CD"), h5py.Group) and "events" in group:
+            found = _inside(group, "events")  # Metavision's
         if isinstance(found, h5py.Dataset):
             return events_of(_values(found, size, path), layout)
         names = event_names([str(name) for name in itertools.islice(found, _MOST_NAMES)])
@@ -74,12 +74,6 @@ def _inside(group: Any, name: str) -> Any:
     return group[name]
 
 
-def _is_group(file: Any, name: str) -> bool:
-    import h5py
-
-    return name in file and isinstance(_inside(file, name), h5py.Group)
-
-
 def _declared(item: Any) -> int:
     return math.prod(map(int, item.shape or ())) * item.dtype.itemsize
 
@@ -94,9 +88,10 @@ def _values(item: Any, size: int, path: Path) -> np.ndarray:
     """
     if item.is_virtual or item.external:
         raise unknown_layout(f"{item.name}, whose values lie in other files", "store the events in the file itself")
-    if item.shape is None or item.dtype.hasobject:
-        raise unknown_layout(f"{item.name} of type {item.dtype}", "store numbers")
-    check_size(_declared(item), size)
+    dtype = item.dtype  # made anew each time
+    if item.shape is None or dtype.hasobject:
+        raise unknown_layout(f"{item.name} of type {dtype}", "store numbers")
+    check_size(math.prod(map(int, item.shape)) * dtype.itemsize, size)
     try:
         return item[()]
     except OSError as error:

@@ -73,7 +73,7 @@ def read_text(path: Path, layout: Table) -> np.ndarray:
     found: list[dict[str, np.ndarray]] = []
     lines = events = 0
     for piece in _pieces(path):
-        rows = _SKIPPED.sub(b"", piece)
+        rows = _without_comments(piece)
         if b"True" in rows or b"False" in rows:
             rows = _BOOL.sub(lambda match: b"1" if match[0] == b"True" else b"0", rows)
         start = len(rows) - len(rows.lstrip())
@@ -116,6 +116,13 @@ def _pieces(path: Path) -> Iterator[bytes]:
                 rest += block
     if rest:
         yield rest
+
+
+def _without_comments(piece: bytes) -> bytes:
+    """The lines without comments; only the part up to the last comment is searched for them."""
+    last = max(piece.rfind(b"#"), piece.rfind(b"%")) + 1
+    end = (piece.find(b"\n", last) + 1 or len(piece)) if last else 0
+    return _SKIPPED.sub(b"", piece[:end]) + piece[end:]
 
 
 def _layout(first: bytes, piece: bytes, columns: str) -> _Layout:
@@ -165,6 +172,8 @@ def _table(rows: bytes, layout: _Layout, before: int) -> np.ndarray:
             quotechar='"',
         )
     except ValueError as error:
+        if (full := _SKIPPED.sub(b"", rows)) != rows:  # lines of white space
+            return _table(full, layout, before)
         raise _bad_line(rows, layout, before) or damaged(str(error)[:200]) from None
     count = table.size
     if len(layout.used) < layout.width:

@@ -120,19 +120,18 @@ def in_order(words: np.ndarray, order: str) -> np.ndarray:
 
 
 def _evt21(words: np.ndarray) -> Columns:
-    kind = words >> 60
+    kind = (words >> 60).astype(np.uint8)
     time = _last(kind == _TIME)
     rows = np.flatnonzero((kind <= _ON) & (time >= 0))
     events = words[rows]
-    pixels = (events & 0xFFFFFFFF).astype("<u4").view(np.uint8).reshape(-1, 4)
-    event, bit = np.nonzero(np.unpackbits(pixels, axis=1, bitorder="little"))
+    event, bit = _ones((events & 0xFFFFFFFF).astype("<u4"))
     high = (words[time[rows]] >> 32 & 0xFFFFFFF).astype(np.int64)
     clock, x = high << 6 | (events >> 54 & 0x3F).astype(np.int64), (events >> 43 & _LARGEST).astype(np.int16)
     return {
         "t": clock[event],
-        "x": x[event] + bit.astype(np.int16),
+        "x": x[event] + bit,
         "y": (events >> 32 & _LARGEST).astype(np.int16)[event],
-        "p": kind[rows].astype(np.int8)[event],
+        "p": kind[rows].view(np.int8)[event],
     }
 
 
@@ -141,26 +140,29 @@ def _evt21_carried(words: np.ndarray) -> np.ndarray:
 
 
 def _evt3(words: np.ndarray) -> Columns:
-    kind, value = words >> 12, (words & 0xFFF).astype(np.int64)
+    kind, value = (words >> 12).astype(np.uint8), words & 0xFFF
     pixels = np.where(kind == _X, 1, np.where(kind == _VECTOR_12, value, np.where(kind == _VECTOR_8, value & 0xFF, 0)))
     rows = np.flatnonzero(pixels)
     lines, bases, high, low = (_last(kind == of)[rows] for of in (_Y, _BASE, _HIGH, _LOW))
     single = kind[rows] == _X
     whole = (lines >= 0) & (high >= 0) & (single | (bases >= 0))
-    rows, lines, bases, high, low, single = (each[whole] for each in (rows, lines, bases, high, low, single))
-    # The n-th vector after a base begins where those before it ended.
-    width = _widths(kind)
-    begin = np.cumsum(width) - width
-    at = np.where(single, rows, bases)  # the word that says column and polarity
-    x = (value[at] & _LARGEST) + np.where(single, 0, begin[rows] - begin[at])
+    if not whole.all():
+        rows, lines, bases, high, low, single = (each[whole] for each in (rows, lines, bases, high, low, single))
     # The high word begins at a low of 0, until its own low word comes.
-    time = value[high] << 12 | np.where(low > high, value[low], 0)
-    event, bit = np.nonzero(pixels[rows, None] >> np.arange(12) & 1)
+    time = value[high].astype(np.int64) << 12 | np.where(low > high, value[low], 0)
+    at, x, event, bit = rows, (value[rows] & _LARGEST).astype(np.int64), slice(None), 0
+    if not single.all():
+        # The n-th vector after a base begins where those before it ended.
+        width = _widths(kind)
+        begin = np.cumsum(width, dtype=np.int64) - width
+        at = np.where(single, rows, bases)  # the word that says column and polarity
+        x = (value[at] & _LARGEST) + np.where(single, 0, begin[rows] - begin[at])
+        event, bit = _ones(pixels[rows].astype("<u2"))
     return {
         "t": time[event],
         "x": x[event] + bit,
-        "y": value[lines[event]] & _LARGEST,
-        "p": value[at[event]] >> 11,
+        "y": (value[lines] & _LARGEST)[event],
+        "p": (value[at] >> 11)[event],
     }
 
 
@@ -178,12 +180,19 @@ def _evt3_carried(words: np.ndarray) -> np.ndarray:
 
 def _widths(kind: np.ndarray) -> np.ndarray:
     """Number of columns by which each word of this kind moves a vector."""
-    return np.where(kind == _VECTOR_12, 12, np.where(kind == _VECTOR_8, 8, 0))
+    return np.array([12 if of == _VECTOR_12 else 8 if of == _VECTOR_8 else 0 for of in range(16)], np.int8)[kind]
 
 
 def _last(mask: np.ndarray) -> np.ndarray:
     """For each position the last one up to it where `mask` is true, or -1."""
-    return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
+    return np.maximum.accumulate(np.where(mask, np.arange(len(mask), dtype=np.int32), np.int32(-1)))
+
+
+def _ones(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each bit that is 1, lowest bit first: the number of its word, and of the bit in it."""
+    bits = 8 * words.itemsize
+    found = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
+    return found // bits, (found % bits).astype(np.int16)
 
 
 def _check(words: np.ndarray, encoding: Encoding, start: int) -> None:

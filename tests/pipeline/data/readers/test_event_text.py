@@ -133,6 +133,22 @@ def test_a_damaged_line_is_said_with_its_number(
     assert words in refusal(path, "txyp")
 
 
+@pytest.mark.parametrize("mark", [",", " "])
+@pytest.mark.parametrize("piece", [event_text.PIECE, 40])
+def test_comments_and_blank_lines_among_events_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, piece: int
+) -> None:
+    monkeypatch.setattr(event_text, "PIECE", piece)
+    rows = [mark.join(map(str, (3 * n, n, 2 * n, n % 2))) for n in range(9)]
+    rows[2:2] = ["# a comment", "", "  % an indented one"]
+    rows[8:8] = ["  \t", "\t\r"]  # after the last comment
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(rows), newline="")
+    assert read(path, "txyp") == [(3 * n, n, 2 * n, n % 2) for n in range(9)]
+    path.write_text("\n".join([*rows, mark.join("12x4")]), newline="")
+    assert f"line {len(rows) + 1}: 'x' is not a number" in refusal(path, "txyp")
+
+
 def test_a_file_cut_within_a_line_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", [(t, x, y, 2 * p - 1) for t, x, y, p in EVENTS], ",")
     content = path.read_bytes()
