@@ -104,8 +104,8 @@ def _evt3(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
     """A word of column for each event; words of time and row where they change. No vectors."""
     words = np.stack([0x8000 | t >> 12 & 0xFFF, 0x6000 | t & 0xFFF, y, 0x2000 | p << 11 | x], axis=1)
     late = np.diff(t, prepend=-1) != 0
-    kept = np.stack([np.diff(t >> 12, prepend=-1) != 0, late, late | (np.diff(y, prepend=-1) != 0), t >= 0], axis=1)
-    return words[kept].astype("<u2").tobytes()
+    used = np.stack([np.diff(t >> 12, prepend=-1) != 0, late, late | (np.diff(y, prepend=-1) != 0), t >= 0], axis=1)
+    return words[used].astype("<u2").tobytes()
 
 
 def _aedat3(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:

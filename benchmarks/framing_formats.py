@@ -113,7 +113,7 @@ def _speeds(case: Case, repeats: int) -> list[float]:
         ways.append(lambda: [case.numpy(short) for _ in range(COPIES)])
         counts += [len(few) * COPIES] * 2
     times = [float("inf")] * len(ways)
-    for _ in range(repeats):
+    for _ in range(2 * repeats):
         for number, way in enumerate(ways):
             start = time.perf_counter()
             way()

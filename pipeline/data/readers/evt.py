@@ -150,20 +150,16 @@ def _evt3(words: np.ndarray) -> Columns:
         rows, lines, bases, high, low, single = (each[whole] for each in (rows, lines, bases, high, low, single))
     # The high word begins at a low of 0, until its own low word comes.
     time = value[high].astype(np.int64) << 12 | np.where(low > high, value[low], 0)
-    at, x, event, bit = rows, (value[rows] & _LARGEST).astype(np.int64), slice(None), 0
-    if not single.all():
-        # The n-th vector after a base begins where those before it ended.
-        width = _widths(kind)
-        begin = np.cumsum(width, dtype=np.int64) - width
-        at = np.where(single, rows, bases)  # the word that says column and polarity
-        x = (value[at] & _LARGEST) + np.where(single, 0, begin[rows] - begin[at])
-        event, bit = _ones(pixels[rows].astype("<u2"))
-    return {
-        "t": time[event],
-        "x": x[event] + bit,
-        "y": (value[lines] & _LARGEST)[event],
-        "p": (value[at] >> 11)[event],
-    }
+    y = value[lines] & _LARGEST
+    if single.all():
+        return {"t": time, "x": value[rows] & _LARGEST, "y": y, "p": value[rows] >> 11}
+    # The n-th vector after a base begins where those before it ended.
+    width = _widths(kind)
+    begin = np.cumsum(width, dtype=np.int64) - width
+    at = np.where(single, rows, bases)  # the word that says column and polarity
+    x = (value[at] & _LARGEST) + np.where(single, 0, begin[rows] - begin[at])
+    event, bit = _ones(pixels[rows].astype("<u2"))
+    return {"t": time[event], "x": x[event] + bit, "y": y[event], "p": (value[at] >> 11)[event]}
 
 
 def _evt3_carried(words: np.ndarray) -> np.ndarray:
