@@ -14,8 +14,8 @@ A network from elsewhere:
     export_network -> ExportedFiles.
 
 A run of your own:
-    describe_recording; check_data -> DataCheck; list_recipe_keys; load_recipe -> Recipe; load_dataset -> Dataset;
-    save_frames; run, train, open_run -> Run; predict -> FilePredictions; check -> CheckResult;
+    describe_recording; check_data -> DataCheck, or FramesCheck; list_recipe_keys; load_recipe -> Recipe;
+    load_dataset -> Dataset; save_frames; run, train, open_run -> Run; predict -> FilePredictions; check -> CheckResult;
     profile; report; compare_runs -> RunComparison; sweep.
 
 This machine:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from spikeport.export.network.spike_trace import SpikeTrace
     from spikeport.pipeline.data.dataset import Dataset
     from spikeport.pipeline.data.own_data.check import DataCheck
+    from spikeport.pipeline.data.own_data.frames_check import FramesCheck
     from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
     from spikeport.pipeline.run.recipe import Recipe
     from spikeport.pipeline.stages.adaptation import adapt
@@ -92,6 +93,7 @@ __all__ = [
     "EnergyEstimate",
     "ExportedFiles",
     "FilePredictions",
+    "FramesCheck",
     "Interval",
     "LimitReport",
     "Missing",
@@ -156,6 +158,7 @@ _HOMES = {
     f"{_EXPORT}.network.spike_trace": ("SpikeTrace",),
     "pipeline.data.dataset": ("Dataset",),
     "pipeline.data.own_data.check": ("DataCheck",),
+    "pipeline.data.own_data.frames_check": ("FramesCheck",),
     "pipeline.run.recipe": ("Recipe",),
     f"{_STAGES}.adaptation": ("adapt",),
     f"{_STAGES}.adaptation_result": ("Adaptation",),

@@ -28,6 +28,7 @@ class Recording:
         key: name that is unique in its data set.
         origin: the file it was read from, for error messages.
         late_us: largest step back in time before the events were sorted on request, in microseconds.
+        start_us: time at which the first frame begins; None: that of the first event.
 
     Raises:
         UserError: events are not sorted by time from 0 on, lie outside the sensor, or have a wrong polarity.
@@ -39,6 +40,7 @@ class Recording:
     key: str
     origin: str = ""
     late_us: int = 0
+    start_us: int | None = None
 
     def __post_init__(self) -> None:
         check_events(self.events, *self.sensor, where=self.origin or f"recording {self.key}")

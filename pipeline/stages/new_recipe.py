@@ -17,6 +17,7 @@ from spikeport.pipeline.run.recipe_file import parse_recipe
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.own_data.check import DataCheck
+    from spikeport.pipeline.data.own_data.frames_check import FramesCheck
 
 COMMENT_COLUMN = 28
 # The keys that a new recipe states, beside those of its data; all others have their defaults.
@@ -88,7 +89,7 @@ def check_new(file: Path) -> None:
         raise UserError("this file exists", where=str(file), hint="name another --out, or move it away")
 
 
-def recipe_of_check(check: DataCheck, file: Path) -> Path:
+def recipe_of_check(check: DataCheck | FramesCheck, file: Path) -> Path:
     """Writes the recipe that reads a checked folder, with the findings as comments. The name is that of the file.
 
     Args:

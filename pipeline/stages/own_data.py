@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from spikeport.pipeline.data.own_data.check import DataCheck, check_folder
+from spikeport.pipeline.data.own_data.frames_check import FramesCheck, check_frames, is_frames_folder
 from spikeport.pipeline.data.own_data.recording import RecordingDescription, describe_file
 from spikeport.pipeline.stages.new_recipe import check_new, recipe_of_check
 from spikeport.pipeline.stages.outputs import check_file, is_animation, is_picture
@@ -20,14 +21,15 @@ def check_data(
     samples: int = 1000,
     seed: int = 0,
     progress: NamedProgress | None = None,
-) -> DataCheck:
+) -> DataCheck | FramesCheck:
     """Reads the recordings of a folder, and finds what a recipe must set and what looks wrong.
 
-    Formats, unit of time, sensor, coordinates from 1, polarity, order, duplicates, durations and classes are found. A
-    file that cannot be read is listed, and the others are read.
+    Formats, unit of time, sensor, coordinates from 1, polarity, order, duplicates, durations and classes are found; of
+    ready frames their number and size. A file that cannot be read is listed, and the others are read.
 
     Args:
-        folder: folder of `<class>/<id>.<ext>`, or of `train` and `test` with such folders.
+        folder: folder of `<class>/<id>.<ext>`, of ready frames `<class>/<id>.npy` or `<class>/<id>/<n>.png`, or of
+            `train` and `test` with such folders.
         write_recipe: a recipe with these settings is written here; an existing file is not replaced.
         samples: most recordings that are read, drawn by class; 0: all.
         seed: seed of the draw.
@@ -43,7 +45,9 @@ def check_data(
     file = None if write_recipe is None else Path(os.fspath(write_recipe))
     if file is not None:
         check_new(file)
-    found = check_folder(Path(os.fspath(folder)), samples=samples, seed=seed, progress=progress)
+    path = Path(os.fspath(folder))
+    check = check_frames if is_frames_folder(path) else check_folder
+    found = check(path, samples=samples, seed=seed, progress=progress)
     if file is not None:
         recipe_of_check(found, file)
     return found

@@ -1,9 +1,9 @@
 """Bins events into binary frames.
 
 Bin k contains the events with k * step_us <= t - start < (k + 1) * step_us, where start is the first event of the
-recording unless another window is asked for; events outside the steps are ignored, and frames without events are empty.
-Channel 0 is polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is 1 if at least one event fell into
-it.
+recording unless the recording states another or another window is asked for; events outside the steps are ignored, and
+frames without events are empty. Channel 0 is polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is
+1 if at least one event fell into it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | No
             facts["empty"] = binning.steps
         return out
     t, x, y, p = columns(recording.events)  # within the sensor and sorted: a Recording refuses to exist otherwise
-    edges = np.searchsorted(t, binning.boundaries(int(t[0]), int(t[-1])))
+    begin = int(t[0]) if recording.start_us is None else recording.start_us
+    edges = np.searchsorted(t, binning.boundaries(begin, int(t[-1])))
     used = slice(edges[0], edges[-1])
     in_window = edges[-1] - edges[0]
     if facts is not None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from spikeport.pipeline.data.own_data.folder import OwnFolder, duplicates
 from spikeport.pipeline.data.own_data.recording_facts import RecordingFacts, names_of
@@ -55,6 +56,18 @@ def findings_of(
     return [
         *_of_times(found, unit),
         *_of_events(found, sensor),
+        *findings_of_listing(listing, by_class),
+    ]
+
+
+def findings_of_listing(listing: OwnFolder, by_class: Mapping[str, tuple[int, int]]) -> list[Finding]:
+    """Sentences on duplicates, classes and groups, which need no reading.
+
+    Args:
+        listing: all recordings of the folder.
+        by_class: recordings of each class in the training part and in the test part.
+    """
+    return [
         *_of_duplicates(listing),
         *_of_classes(by_class),
         *_of_groups([file.path.stem for file in listing.files]),
@@ -106,15 +119,23 @@ def _of_events(found: Sequence[RecordingFacts], sensor: SensorGuess) -> list[Fin
     if signed:
         text = f"{len(signed)} of {len(found)} files have the codes -1 and 1, which are read as OFF and ON"
         texts.append(Finding("polarity", text))
-    lost = [each.path for each in found if each.on in (0, each.events)]
-    if lost:
-        text = f"{len(lost)} of {len(found)} files have events of one polarity ({names_of(lost)}): is polarity lost?"
-        texts.append(Finding("polarity", text))
+    texts += of_lost_polarity([each.path for each in found if each.on in (0, each.events)], len(found))
     median = sorted(each.events for each in found)[len(found) // 2]
     if sparse := [each.path for each in found if each.events * _SPARSE < median]:
         text = f"{names_of(sparse)} have less than a twentieth of the events of the median recording ({median:,})"
         texts.append(Finding("events", text))
     return texts
+
+
+def of_lost_polarity(lost: Sequence[Path], count: int) -> list[Finding]:
+    """A sentence on recordings with events of one polarity, if there are any.
+
+    Args:
+        lost: these recordings.
+        count: number of all recordings that were read.
+    """
+    text = f"{len(lost)} of {count} files have events of one polarity ({names_of(lost)}): is polarity lost?"
+    return [Finding("polarity", text)] if lost else []
 
 
 def _of_duplicates(listing: OwnFolder) -> list[Finding]:

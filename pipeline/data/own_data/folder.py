@@ -11,7 +11,7 @@ from pathlib import Path
 from spikeport.errors import UserError
 from spikeport.pipeline.data.own_data.recording_facts import Unreadable
 from spikeport.pipeline.data.readers.recordings import READERS
-from spikeport.pipeline.data.sources.event_files import EventFile, is_hidden, list_classes
+from spikeport.pipeline.data.sources.event_files import EventFile, content_of, is_hidden, list_classes, size_of
 from spikeport.regular_files import check_regular
 
 _PARTS = ("train", "test")
@@ -25,7 +25,7 @@ class OwnFolder:
         events: folder of `<class>/<id>.<ext>`.
         test_events: the same with the test recordings; None if there is none.
         classes: names of the classes of `events`.
-        files: the event files.
+        files: the event files, or folders of pictures.
         refused: files in class folders that no reader takes.
     """
 
@@ -44,6 +44,17 @@ class OwnFolder:
         return self.test_events is not None and file.path.is_relative_to(self.test_events)
 
 
+def own_parts(folder: Path) -> tuple[Path, Path | None]:
+    """The folder of class folders, and that of the test part: `train` and `test` where there are both.
+
+    Args:
+        folder: the folder.
+    """
+    parts = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else {}
+    has_parts = all(name in parts and _holds_folders(parts[name]) for name in _PARTS)
+    return (parts["train"], parts["test"]) if has_parts else (folder, None)
+
+
 def list_folder(folder: Path) -> OwnFolder:
     """Lists the recordings in class folders, or in class folders below `train` and `test`.
 
@@ -54,9 +65,7 @@ def list_folder(folder: Path) -> OwnFolder:
         MissingDependencyError: there is no such folder.
         UserError: files do not lie in class folders.
     """
-    parts = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else {}
-    has_parts = all(name in parts and _holds_folders(parts[name]) for name in _PARTS)
-    events, tests = (parts["train"], parts["test"]) if has_parts else (folder, None)
+    events, tests = own_parts(folder)
     classes = list_classes(events)
     files, refused = _files(events, classes)
     if tests is not None:
@@ -80,12 +89,12 @@ def duplicates(files: Sequence[EventFile]) -> list[tuple[EventFile, ...]]:
     """
     sizes = defaultdict(list)
     for file in files:
-        sizes[file.path.stat().st_size].append(file)
+        sizes[size_of(file.path)].append(file)
     contents = defaultdict(list)
     for same in sizes.values():
         if len(same) > 1:
             for file in same:
-                contents[hashlib.sha256(file.path.read_bytes()).digest()].append(file)
+                contents[hashlib.sha256(content_of(file.path)).digest()].append(file)
     return [tuple(same) for same in contents.values() if len(same) > 1]
 
 

@@ -86,6 +86,15 @@ class Unreadable:
             path=path, reason=f"{error.message}: {error.cause}" if error.cause else error.message, hint=error.hint
         )
 
+    def error(self, folder: Path) -> UserError:
+        """The error where no recording of a folder can be read, this one being the first.
+
+        Args:
+            folder: the folder.
+        """
+        cause = f"{self.path}: {self.reason}"
+        return UserError("no recording can be read", where=str(folder), cause=cause, hint=self.hint)
+
     def to_json(self) -> dict[str, str]:
         """`file`, `reason` and `hint`."""
         return {"file": str(self.path), "reason": self.reason, "hint": self.hint}

@@ -49,7 +49,7 @@ def from_table(table: np.ndarray, layout: Table) -> np.ndarray:
         if table.ndim == 2 and table.shape[0] == 4:
             hint = "transpose it to [N, 4] and name its columns with data.columns"
         elif table.ndim > 2:
-            hint = "if these are frames, store the events that they were made of: frames are made by data.step_us"
+            hint = 'if these are frames, set data.recordings = "frames"'
         raise unknown_layout(
             f"an array without fields, {describe(table)}",
             hint,

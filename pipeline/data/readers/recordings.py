@@ -6,7 +6,7 @@ To add a format: write a reader in this folder, and add its extension to READERS
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import in_order
 from spikeport.pipeline.data.readers import aedat, aedat4, event_arrays, event_hdf5, event_streams, event_text
 from spikeport.pipeline.data.readers.event_columns import EventFileError, Table, damaged
+from spikeport.pipeline.data.readers.frame_files import FrameSteps, read_frame_events
 from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
 from spikeport.pipeline.data.readers.orientation import turned
 from spikeport.pipeline.data.readers.sensor_view import SensorView
@@ -31,6 +32,7 @@ class Reading:
         time_unit: unit of the times of formats that do not state one.
         sort: whether events may be sorted by time.
         view: part of a larger sensor, and its scale; None: the sensor is the frame.
+        frames: the frames that recordings hold already; None: they hold events. Not part of `repr`, which is hashed.
     """
 
     orientation: str = "as-stored"
@@ -38,6 +40,7 @@ class Reading:
     time_unit: str = "us"
     sort: bool = False
     view: SensorView | None = None
+    frames: FrameSteps | None = field(default=None, repr=False)
 
 
 AS_STORED = Reading()
@@ -62,14 +65,22 @@ def read_recording(
         UserError: the file is damaged, empty, of another layout, or does not fit the sensor.
         MissingDependencyError: the decompressor of the format is not installed.
     """
-    events, late_us = read_events(path, reading=reading), 0
+    if reading.frames is not None:
+        wanted = reading.frames
+        events = read_events(path, lambda path: read_frame_events(path, wanted), reading=reading)
+    else:
+        events = read_events(path, reading=reading)
+    late_us = 0
     if reading.sort:
         events, late_us = in_order(events)
     view = reading.view
     events = turned(events, reading.orientation, sensor if view is None else view.sensor, where=str(path))
     if view is not None:
         events = view.apply(events, str(path))
-    return Recording(events=events, sensor=sensor, label=label, key=key, origin=str(path), late_us=late_us)
+    start_us = None if reading.frames is None else 0
+    return Recording(
+        events=events, sensor=sensor, label=label, key=key, origin=str(path), late_us=late_us, start_us=start_us
+    )
 
 
 def read_events(
@@ -96,7 +107,7 @@ def read_events(
             hint="convert it to one of " + ", ".join(READERS),
         )
     try:
-        if path.stat().st_size == 0:
+        if path.stat().st_size == 0 and not path.is_dir():
             raise damaged("the file is empty")
         if decode:
             events = decode(path)

@@ -13,10 +13,12 @@ from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.images.static_images import read_images
+from spikeport.pipeline.data.readers.frame_files import FrameSteps
 from spikeport.pipeline.data.readers.recordings import Reading, read_recording
 from spikeport.pipeline.data.readers.sensor_view import SensorView
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_classes, list_events
+from spikeport.pipeline.data.sources.frame_listing import list_frames
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, recordings
@@ -48,11 +50,12 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
                 hint=f'write {name} = "<folder>" in [data]; events lie in <root>/<events>/<class>/<id>.bin',
             )
     root = Path(data.root)
-    listing = list_events(root / data.events)
+    list_recordings = list_frames if data.recordings == "frames" else list_events
+    listing = list_recordings(root / data.events)
     classes, files = listing.classes, listing.files()
     digests, official = [listing.mtime_digest], None
     if data.test_events:
-        tests = list_events(root / data.test_events)
+        tests = list_recordings(root / data.test_events)
         test_files = _test_files(tests, classes)
         digests.append(tests.mtime_digest)
         official = np.arange(len(files) + len(test_files)) >= len(files)
@@ -60,21 +63,23 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     reading = _reading(data)
     view = reading.view
     sensor = (data.height, data.width)
+    facts = (reading,) if reading.frames is None else (reading, reading.frames)
+    of = "of ready frames " if reading.frames else ""
 
     def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
         return bin_files([file.path for file in files], sensor, binning, progress, reading)
 
     return RawDataset(
         name=data.events,
-        description=f"{len(files):,} recordings in {len(classes)} classes from {data.events}"
+        description=f"{len(files):,} recordings {of}in {len(classes)} classes from {data.events}"
         + (f" and {data.test_events}" if data.test_events else "")
         + (f", with static images from {data.images}, paired by {data.pairing}" if data.images else ", without images")
         + ("" if view is None else f"; {view}"),
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
-        content_hash=lambda: content_hash_with(files, reading, progress=progress),
-        mtime_digest=mtime_digest_with(digests, reading),
+        content_hash=lambda: content_hash_with(files, *facts, progress=progress),
+        mtime_digest=mtime_digest_with(digests, *facts),
         read=lambda: recordings(files, sensor, reading),
         bin=bin_all,
         images=_images(data, files, classes, progress),
@@ -101,9 +106,12 @@ def read_file(data: Data, file: EventFile) -> Recording:
 def _reading(data: Data) -> Reading:
     """How the recipe's event files are read."""
     view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
+    size = view.sensor if view else (data.height, data.width)
+    frames = FrameSteps(data.steps, data.step_us, size) if data.recordings == "frames" else None
     return Reading(
-        orientation=data.orientation, columns=data.columns, time_unit=data.time_unit, sort=data.sort, view=view
-    )
+        orientation=data.orientation, columns=data.columns, time_unit=data.time_unit, sort=data.sort, view=view,
+        frames=frames,
+    )  # fmt: skip
 
 
 def _test_files(listing: Listing, classes: tuple[str, ...]) -> list[EventFile]:

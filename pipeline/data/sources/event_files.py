@@ -12,6 +12,7 @@ from pathlib import Path
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.frames.cache import mtime_digest_of
+from spikeport.pipeline.data.readers.frame_pictures import pictures_of
 from spikeport.pipeline.data.readers.recordings import READERS
 from spikeport.progress import NamedProgress
 from spikeport.regular_files import check_regular
@@ -55,7 +56,7 @@ class Listing:
     def files(self) -> list[EventFile]:
         """All event files, class by class."""
         return [
-            EventFile(path=self.folder / name / file, label=label, key=f"{name}/{_split(file)[0]}")
+            EventFile(path=self.folder / name / file, label=label, key=f"{name}/{stem_of(file)}")
             for label, (name, files) in enumerate(zip(self.classes, self.names, strict=True))
             for file in files
         ]
@@ -199,12 +200,45 @@ def hash_files(files: list[EventFile], progress: NamedProgress | None = None) ->
     """
     digest = hashlib.sha256()
     for done, file in enumerate(files, 1):
-        content = file.path.read_bytes()
+        content = content_of(file.path)
         digest.update(f"{file.key}{file.path.suffix}:{len(content)}:".encode())
         digest.update(content)
         if progress:
             progress(done, len(files), "checking event files")
     return digest.hexdigest()
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of a recording: a file, or the pictures of a folder in their order.
+
+    Args:
+        path: the recording.
+    """
+    if not path.is_dir():
+        return path.read_bytes()
+    return b"".join(f"{size_of(each)}:".encode() + each.read_bytes() for each in pictures_of(path))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a recording: a file, or the pictures of a folder.
+
+    Args:
+        path: the recording.
+    """
+    return sum(map(size_of, pictures_of(path))) if path.is_dir() else path.stat().st_size
+
+
+def stem_of(name: str) -> str:
+    """The id of a recording: its name without the extension of a format; folders keep theirs.
+
+    Args:
+        name: name of a file or folder.
+
+    >>> [stem_of(name) for name in ("07.npy", "2024.05.07")]
+    ['07', '2024.05.07']
+    """
+    stem, extension = _split(name)
+    return stem if extension.lower() in READERS else name
 
 
 def _split(name: str) -> tuple[str, str]:

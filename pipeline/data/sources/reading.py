@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,13 +80,3 @@ def content_hash_with(files: list[EventFile], *facts: object, progress: NamedPro
         progress: called with (files read, files in all, what is done).
     """
     return hashlib.sha256(repr((facts, hash_files(files, progress))).encode()).hexdigest()
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that compares numbers in names as numbers: image_2 is before image_10.
-
-    Args:
-        name: the name.
-    """
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

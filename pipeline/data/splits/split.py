@@ -9,8 +9,8 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.network.sampling import shares
+from spikeport.pipeline.data.natural_order import natural
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import natural
 from spikeport.pipeline.data.splits.group_split import stated_split
 from spikeport.pipeline.data.splits.split_file import given_parts
 from spikeport.pipeline.run.sections.data import Data

@@ -43,6 +43,10 @@ class Data(Section):
     test_events: ExpandedPath = Field(
         default="", description='class-folders: folder of the test recordings, as `events`; with split = "official"'
     )
+    recordings: Literal["events", "frames"] = Field(
+        default="events",
+        description="class-folders: what a recording is: events, or ready frames (an array, or a folder of pictures)",
+    )
     pairing: Literal["id", "class"] = Field(
         default="id", description="which image a recording was made from: known by its id, or only its class"
     )
@@ -125,10 +129,21 @@ class Data(Section):
         if self.source != "class-folders":
             for name, default in (
                 ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sort", False), ("sensor", ()),
-                ("crop", ()), ("test_events", ""),
+                ("crop", ()), ("test_events", ""), ("recordings", "events"),
             ):  # fmt: skip
                 if getattr(self, name) != default:
                     raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
+        return self
+
+    @model_validator(mode="after")
+    def _ready_frames_have_no_times(self) -> Data:
+        if self.recordings == "frames":
+            for name, default in (
+                ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sort", False),
+                ("window", "first"),
+            ):  # fmt: skip
+                if getattr(self, name) != default:
+                    raise ValueError(f'{name} is for events: leave it out, or set recordings = "events"')
         return self
 
     @model_validator(mode="after")

@@ -98,7 +98,11 @@ REFUSED = {
     "seconds": (npz(t=T * 1e-6, x=X, y=Y, p=P), "", "times must be whole microseconds: t spans 0.069997"),
     "seconds in text": (text(".txt", " ", t=T * 1e-6), "txyp", "times must be whole microseconds: t spans 0.069997"),
     "other names": (npy(fields("x y t phase")), "", "rename the field that holds p to 'p'"),
-    "frames": (npy(np.zeros((5, 2, HEIGHT, WIDTH), np.uint8)), "", "if these are frames, store the events"),
+    "frames": (
+        npy(np.zeros((5, 2, HEIGHT, WIDTH), np.uint8)),
+        "",
+        'if these are frames, set data.recordings = "frames"',
+    ),
     "a picture": (("a.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n") and None), "", "convert it to one of "),
     "counted from 1": (npz(t=T, x=X + 1, y=Y + 1, p=P), "", "seem to count from 1: set data.sensor = [65, 49]"),
     "x and y swapped": (npz(t=T, x=Y, y=X, p=P), "", 'set data.orientation = "transpose"'),
