@@ -81,6 +81,7 @@ class EventSplit:
         paired_images: the images that the recordings were made from, in the same order, or None.
         events: int64 `[N]`, events of each recording before binning, or None if unknown.
         facts: FACTS `[N]`, properties of each recording before binning, or None if unknown.
+        windows: number of windows of each recording; they follow each other, as "<recording>#1", "<recording>#2", ...
     """
 
     frames: np.ndarray | PackedFrames
@@ -89,6 +90,7 @@ class EventSplit:
     paired_images: StaticImages | None
     events: np.ndarray | None = None
     facts: np.ndarray | None = None
+    windows: int = 1
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -104,7 +106,8 @@ class EventSplit:
 
     def __repr__(self) -> str:
         paired = "" if self.paired_images is None else ", with images"
-        return f"EventSplit({len(self):,} recordings of {' x '.join(map(str, self.frames.shape[1:]))}{paired})"
+        rows = "recordings" if self.windows == 1 else f"windows of {len(self) // self.windows:,} recordings"
+        return f"EventSplit({len(self):,} {rows} of {' x '.join(map(str, self.frames.shape[1:]))}{paired})"
 
 
 @dataclass(frozen=True, kw_only=True)

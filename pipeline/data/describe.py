@@ -44,10 +44,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def _split(part: EventSplit, classes: int) -> dict[str, object]:
-    counts = part.events
+    counts = None if part.events is None else part.events[:: part.windows]
     return {
-        "recordings": len(part.keys),
-        "by_class": _by_class(part.labels, classes),
+        "recordings": len(part) // part.windows,
+        **({"windows": len(part)} if part.windows > 1 else {}),
+        "by_class": _by_class(part.labels[:: part.windows], classes),
         "events_per_recording": None
         if counts is None or not len(counts)
         else {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.data.splits.pairs import paired_images_of, static_pool
 from spikeport.pipeline.data.splits.split import split_recordings
+from spikeport.pipeline.data.windows import check_cuts
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
@@ -47,20 +49,26 @@ def load_dataset(
     found = _load_source(data, progress)
     split, held_out = split_recordings(found, data)
     binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window)
-    count = len(found.keys)
-
-    def build() -> Frames:
-        return found.bin(binning, progress) if found.bin else bin_recordings(found.read(), count, binning, progress)
-
     content = known_content_hash(cache, found.mtime_digest, found.content_hash, verify=verify)
-    binned = cached_frames(cache, content, count, binning, build)
+
+    def frames_of(binning: Binning) -> Frames:
+        return cached_frames(cache, content, len(found.keys), binning, lambda: _bin(found, binning, progress))
+
+    binned = frames_of(binning)
     validation, test = (_part(found, binned, rows) for rows in (split.validation, split.test))
-    train = _part(found, binned, split.train, packed=True)  # the large part, of which a step asks for a few
+    if data.train_windows == 1:
+        train = _part(found, binned, split.train, packed=True)  # the large part, of which a step asks for a few
+    else:
+        check_cuts(binned.facts[split.train], binning)
+        cut = frames_of(replace(binning, window="first", windows=data.train_windows))
+        train = _part(found, cut, split.train, packed=True, windows=data.train_windows)
     hidden = {found.keys[row] for row in held_out}
     static = static_pool(found.images, hidden, limit=data.static_limit, seed=data.split_seed)
     return Dataset(
         name=found.name,
-        description=found.description + ("" if data.window == "first" else f"; window: {data.window}"),
+        description=found.description
+        + ("" if data.window == "first" else f"; window: {data.window}")
+        + ("" if data.train_windows == 1 else f"; {data.train_windows} windows of each training recording"),
         classes=found.classes,
         train=train,
         validation=validation,
@@ -84,15 +92,34 @@ def _load_source(data: Data, progress: NamedProgress | None) -> RawDataset:
     return SOURCES[data.source].load(data, progress)
 
 
-def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool = False) -> EventSplit:
-    keys = tuple(found.keys[row] for row in rows)
+def _bin(found: RawDataset, binning: Binning, progress: NamedProgress | None) -> Frames:
+    if found.bin is None:
+        return bin_recordings(found.read(), len(found.keys), binning, progress)
+    binned = found.bin(binning, progress)
+    if len(binned.facts) != len(found.keys) * binning.windows:
+        raise UserError(
+            f"{found.name} makes frames of its own, and one window of each recording",
+            where="data.train_windows",
+            hint="leave data.train_windows out, or let the data set return events",
+        )
+    return binned
+
+
+def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool = False, windows: int = 1) -> EventSplit:
+    keys = [found.keys[row] for row in np.repeat(rows, windows)]
+    paired = paired_images_of(found.images, tuple(keys)) if found.paired else None
+    if windows > 1:
+        keys = [f"{key}#{number % windows + 1}" for number, key in enumerate(keys)]
+    labels = found.labels[np.repeat(rows, windows)]
+    rows = (rows[:, None] * windows + np.arange(windows)).reshape(-1)
     return EventSplit(
         frames=binned.frames.take(rows) if packed else binned.frames[rows],
-        labels=found.labels[rows],
-        keys=keys,
+        labels=labels,
+        keys=tuple(keys),
         events=binned.events[rows],
         facts=binned.facts[rows],
-        paired_images=paired_images_of(found.images, keys) if found.paired else None,
+        paired_images=paired,
+        windows=windows,
     )
 
 

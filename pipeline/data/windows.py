@@ -7,8 +7,9 @@ from typing import TypedDict
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.dataset import Dataset
+from spikeport.pipeline.data.dataset import Dataset, EventSplit
 from spikeport.pipeline.data.events import reading_from_one
+from spikeport.pipeline.data.frames.binning import Binning
 
 LOST = 0.5  # share of the events in the window below which a warning is printed
 USELESS = 0.01  # share below which the data set is refused
@@ -61,7 +62,7 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
     Args:
         dataset: the data set.
     """
-    parts = [part.facts for part in (dataset.train, dataset.validation, dataset.test)]
+    parts = [_recording_facts(part) for part in (dataset.train, dataset.validation, dataset.test)]
     counted = [part[part["events"] > 0] for part in parts if part is not None]
     steps, _, height, width = dataset.test.frames.shape[1:]
     if not any(len(part) for part in counted):
@@ -78,7 +79,43 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
         "box": {axis: [int(facts[f"{axis}_min"].min()), int(facts[f"{axis}_max"].max())] for axis in "xy"},
         "on": float(facts["on"].sum() / events.sum()),
     }  # fmt: skip
-    return {**found, "warnings": _warnings(facts, found, steps, (height, width))}
+    warnings = _warnings(facts, found, steps, (height, width))
+    return {**found, "warnings": [*warnings, *_of_cuts(dataset.train, found["window_us"])]}
+
+
+def check_cuts(facts: np.ndarray, binning: Binning) -> None:
+    """Checks that training recordings are long enough to be cut into windows.
+
+    Args:
+        facts: FACTS of the training recordings.
+        binning: steps and their duration.
+
+    Raises:
+        UserError: events were not counted, or no recording lasts longer than one window.
+    """
+    window = binning.steps * binning.step_us
+    cause = "its items are frames"
+    if facts["events"].any():
+        if (longest := int(facts["duration_us"].max())) >= window:
+            return
+        cause = f"the longest training recording lasts {period(longest)}, and a window {period(window)}"
+    raise UserError(
+        "there is no recording to cut into windows",
+        where="data.train_windows",
+        cause=cause,
+        hint="leave data.train_windows out, or lower data.steps or data.step_us",
+    )
+
+
+def _recording_facts(part: EventSplit) -> np.ndarray | None:
+    """One row of facts for each recording; of several windows, `in_window` is the sum and `empty` the mean."""
+    if part.facts is None or part.windows == 1:
+        return part.facts
+    rows = part.facts.reshape(-1, part.windows)
+    facts = rows[:, 0].copy()
+    facts["in_window"] = np.minimum(rows["in_window"].sum(axis=1), facts["events"])  # windows may overlap
+    facts["empty"] = rows["empty"].mean(axis=1)
+    return facts
 
 
 def check_window(dataset: Dataset) -> None:
@@ -139,6 +176,20 @@ def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: tupl
             f"largest step back was {period(late.max())}"
         )
     return [*sentences, *_of_places(found, sensor)]
+
+
+def _of_cuts(train: EventSplit, window: int) -> list[str]:
+    """What to say of training recordings that are too short for several windows."""
+    if train.facts is None or train.windows == 1:
+        return []
+    durations = train.facts["duration_us"][:: train.windows]
+    short = int((durations < window).sum())
+    if not short:
+        return []
+    return [
+        f"{short} of {len(durations)} training recordings are not longer than the window of {period(window)}, so that "
+        f"their {train.windows} windows (data.train_windows) are equal"
+    ]
 
 
 def _too_long(facts: np.ndarray, window: int) -> str:

@@ -202,7 +202,8 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         simulated=dataset.simulated,
         classes=dataset.classes,
         split_sizes={
-            "train": len(dataset.train.labels),
+            "train": len(dataset.train) // dataset.train.windows,
+            **({"windows of train": len(dataset.train)} if dataset.train.windows > 1 else {}),
             "validation": len(dataset.validation.labels),
             "test": len(labels),
             "images": len(dataset.static.labels),

@@ -32,6 +32,8 @@ class Binning:
         width: columns of a frame.
         window: which part of a longer recording is used: "first", "last" or "centre"; "whole": all of it, in `steps`
             equal parts, however long they are.
+        windows: number of windows of a recording. If there are several, the first begins with the first event, the last
+            ends with the last event, and the others begin at equal distances between; `window` is not used.
 
     >>> Binning(steps=3, step_us=1000, height=4, width=5).shape
     (3, 2, 4, 5)
@@ -42,27 +44,34 @@ class Binning:
     height: int
     width: int
     window: str = "first"
+    windows: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of one recording's frames: T, 2, H, W."""
         return self.steps, 2, self.height, self.width
 
-    def boundaries(self, first: int, last: int) -> np.ndarray:
+    def boundaries(self, first: int, last: int, number: int = 0) -> np.ndarray:
         """Times at which the steps begin, and at which the last one ends, int64 `[steps + 1]`.
 
         Args:
             first: time of the first event in microseconds.
             last: time of the last event in microseconds.
+            number: which of several windows, from 0.
 
         >>> Binning(steps=2, step_us=10, height=1, width=1, window="last").boundaries(100, 149)
         array([130, 140, 150])
+        >>> Binning(steps=2, step_us=10, height=1, width=1, windows=3).boundaries(100, 149, 1)
+        array([115, 125, 135])
         """
         steps = np.arange(self.steps + 1)
         if self.window == "whole":  # the last event is in the last step, so the end is one microsecond later
             return first - steps * (first - last - 1) // self.steps
-        free = last + 1 - first - self.steps * self.step_us
-        start = {"first": 0, "last": max(free, 0), "centre": max(free // 2, 0)}[self.window]
+        free = max(last + 1 - first - self.steps * self.step_us, 0)
+        if self.windows > 1:
+            start = free * number // (self.windows - 1)
+        else:
+            start = {"first": 0, "last": free, "centre": free // 2}[self.window]
         return first + start + self.step_us * steps
 
 
@@ -71,8 +80,8 @@ class Frames:
     """Frames of several recordings.
 
     Attributes:
-        frames: `[N, T, 2, H, W]` of 0 and 1, as bits.
-        facts: FACTS `[N]`, properties of each recording before binning.
+        frames: `[N, T, 2, H, W]` of 0 and 1, as bits; several windows of a recording follow each other.
+        facts: FACTS `[N]`, properties of each recording before binning, and of the window.
     """
 
     frames: PackedFrames
@@ -98,22 +107,54 @@ def bin_recordings(
     Raises:
         UserError: a sensor is larger than the frame.
     """
-    bits = np.zeros((count, row_bytes(binning.shape)), np.uint8)
-    facts = np.zeros(count, FACTS)
+    found = empty_frames(count, binning)
     for row, recording in enumerate(recordings):
-        bits[row] = np.packbits(bin_recording(recording, binning, facts[row : row + 1]))
+        fill(found, row, recording, binning)
         if progress:
             progress(row + 1, count, "binning events")
-    return Frames(frames=PackedFrames(bits, (count, *binning.shape)), facts=facts)
+    return found
 
 
-def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | None = None) -> np.ndarray:
+def empty_frames(count: int, binning: Binning) -> Frames:
+    """Frames that `fill` fills.
+
+    Args:
+        count: number of recordings.
+        binning: size and number of frames.
+    """
+    rows = count * binning.windows
+    bits = np.zeros((rows, row_bytes(binning.shape)), np.uint8)
+    return Frames(frames=PackedFrames(bits, (rows, *binning.shape)), facts=np.zeros(rows, FACTS))
+
+
+def fill(found: Frames, number: int, recording: Recording, binning: Binning) -> None:
+    """Bins all windows of one recording into its rows.
+
+    Args:
+        found: all frames.
+        number: number of the recording, from 0.
+        recording: its events.
+        binning: size and number of frames.
+
+    Raises:
+        UserError: the sensor is larger than the frame.
+    """
+    for window in range(binning.windows):
+        row = number * binning.windows + window
+        frames = bin_recording(recording, binning, found.facts[row : row + 1], window)
+        found.frames.bits[row] = np.packbits(frames)
+
+
+def bin_recording(
+    recording: Recording, binning: Binning, facts: np.ndarray | None = None, number: int = 0
+) -> np.ndarray:
     """Bins one recording; a sensor that is smaller than the frame fills its top left part.
 
     Args:
         recording: events of one recording.
         binning: size and number of frames.
         facts: FACTS `[1]`, filled if given.
+        number: which of `binning.windows`, from 0.
 
     Returns:
         Frames uint8 `[T, 2, H, W]`.
@@ -135,7 +176,7 @@ def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | No
         return out
     t, x, y, p = columns(recording.events)  # within the sensor and sorted: a Recording refuses to exist otherwise
     begin = int(t[0]) if recording.start_us is None else recording.start_us
-    edges = np.searchsorted(t, binning.boundaries(begin, int(t[-1])))
+    edges = np.searchsorted(t, binning.boundaries(begin, int(t[-1]), number))
     used = slice(edges[0], edges[-1])
     in_window = edges[-1] - edges[0]
     if facts is not None:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recording
-from spikeport.pipeline.data.frames.facts import FACTS
-from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
+from spikeport.pipeline.data.frames.binning import Binning, Frames, empty_frames, fill
 from spikeport.pipeline.data.readers.recordings import AS_STORED, Reading, read_recording
 from spikeport.progress import NamedProgress
 
@@ -34,20 +32,20 @@ def bin_files(
         progress: called after each file.
         reading: how the files are read.
     """
-    bits = np.zeros((len(paths), row_bytes(binning.shape)), np.uint8)
-    facts = np.zeros(len(paths), FACTS)
-    numbers = facts.view(np.int64).reshape(len(paths), -1)
+    found = empty_frames(len(paths), binning)
+    bits, numbers = found.frames.bits, found.facts.view(np.int64).reshape(len(found.facts), -1)
     as_stored = reading.orientation == AS_STORED.orientation and reading.view is None
-    fast = as_stored and binning.window == "first" and any(path.suffix.lower() == COMPILED for path in paths)
+    first = binning.window == "first" and binning.windows == 1
+    fast = as_stored and first and any(path.suffix.lower() == COMPILED for path in paths)
     compiled = _Compiled(sensor, binning) if fast else None
     for row, path in enumerate(paths):
         count = compiled(path, bits[row], numbers[row]) if compiled and path.suffix.lower() == COMPILED else -1
         if count < 0:
             recording = read_recording(path, sensor, label=0, key=path.stem, reading=reading)
-            bits[row] = np.packbits(bin_recording(recording, binning, facts[row : row + 1]))
+            fill(found, row, recording, binning)
         if progress:
             progress(row + 1, len(paths), "binning events")
-    return Frames(frames=PackedFrames(bits, (len(paths), *binning.shape)), facts=facts)
+    return found
 
 
 class _Compiled:

@@ -148,7 +148,10 @@ def _check(mtime_digest: str, content: str) -> str:
 
 def _key(content: str, count: int, binning: Binning) -> str:
     parts = [FORMAT, content, count, *binning.shape, binning.step_us]
-    parts += [] if binning.window == "first" else [binning.window]
+    if binning.windows > 1:
+        parts += [f"{binning.windows} windows"]
+    elif binning.window != "first":
+        parts += [binning.window]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -165,18 +168,18 @@ def _write(path: Path, key: str, frames: Frames) -> None:
 
 def _read(path: Path, key: str, count: int, binning: Binning) -> Frames | None:
     """The stored frames, or None if there are none, or they are damaged."""
-    width = row_bytes(binning.shape)
+    width, rows = row_bytes(binning.shape), count * binning.windows
     try:
         stored = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError):  # none yet, or of no length
         return None
-    start = _HEAD.size + FACTS.itemsize * count
-    if len(stored) != start + count * width:
+    start = _HEAD.size + FACTS.itemsize * rows
+    if len(stored) != start + rows * width:
         return None
-    facts, bits = stored[_HEAD.size : start], stored[start:].reshape(count, width)
-    if stored[: _HEAD.size].tobytes() != _HEAD.pack(_MARK, key.encode(), count, width, _checksum(facts, bits)):
+    facts, bits = stored[_HEAD.size : start], stored[start:].reshape(rows, width)
+    if stored[: _HEAD.size].tobytes() != _HEAD.pack(_MARK, key.encode(), rows, width, _checksum(facts, bits)):
         return None
-    frames = PackedFrames(np.asarray(bits), (count, *binning.shape))
+    frames = PackedFrames(np.asarray(bits), (rows, *binning.shape))
     return Frames(frames=frames, facts=np.array(facts).view(FACTS))
 
 

@@ -78,6 +78,10 @@ class Data(Section):
         default="first",
         description="part of a longer recording that the steps cover; whole: all of it, in steps of its own duration",
     )
+    train_windows: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1,
+        description="windows of each training recording, evenly placed; others have one, as `window` says",
+    )
     validation: Count = Field(
         default=100, description="recordings that select the epoch; 0: the weights of the last epoch are used"
     )
@@ -110,6 +114,14 @@ class Data(Section):
     def _frames_are_bounded(self) -> Data:
         if (values := 2 * self.height * self.width * self.steps) > RECORDING:
             raise ValueError(f"height x width x steps make {values:,} values of one recording, over {RECORDING:,}")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_are_cut_of_recordings(self) -> Data:
+        if self.train_windows > 1 and self.window == "whole":
+            raise ValueError('window = "whole" uses all of each recording: leave train_windows out, or cut windows')
+        if self.train_windows > 1 and self.without_recordings:
+            raise ValueError("train_windows cuts training recordings, and without_recordings trains on none")
         return self
 
     @model_validator(mode="after")
