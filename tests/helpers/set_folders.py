@@ -113,13 +113,62 @@ def dvsgesture(root: Path, people: int = 3) -> Data:
     return _data("dvsgesture", root, height=16, width=16, split="official", validation=11, test=11, step_us=900_000)
 
 
+def ncars(root: Path, train: int = 6, test: int = 4) -> Data:
+    """DAT files of 60 events in 90 ms, of 120 x 100 pixels and smaller, in the folders of the archives."""
+    for part, count in (("train", train), ("test", test)):
+        for label, name in enumerate(("background", "cars")):
+            folder = root / "NCARS" / part / name
+            folder.mkdir(parents=True)
+            for n in range(count + label):
+                generator = np.random.default_rng(1000 * label + 10 * count + n)
+                t = np.sort(generator.integers(0, 90_000, 60))
+                x, y, p = generator.integers(0, (120 - n, 100 - n, 2), (60, 3)).T
+                words = np.stack([t, x | y << 14 | p << 28], axis=1).astype("<u4").tobytes()
+                (folder / f"obj_{n:06}_td.dat").write_bytes(b"% Data file\n% Version 2\n\x00\x08" + words)
+    return _data("ncars", root, height=25, width=40, split="official", validation=3, test=9, step_us=30_000)
+
+
+def asldvs(root: Path, each: int = 2, persons: int = 5) -> Data:
+    """MATLAB files of three letters by five persons, as their archives are unpacked."""
+    from scipy.io import savemat
+
+    for person in range(1, persons + 1):
+        for letter in "aky":
+            folder = root / "ASLDVS" / f"Yin{person}" / letter
+            folder.mkdir(parents=True)
+            for n in range(each):
+                generator = np.random.default_rng(100 * person + 10 * ord(letter) + n)
+                x, y, pol = generator.integers(0, (240, 180, 2), (70, 3)).T
+                columns = {"ts": np.sort(generator.integers(4_000, 104_000, 70)), "x": x, "y": y, "pol": pol}
+                savemat(folder / f"{letter}_{n:04}.mat", {name: column[:, None] for name, column in columns.items()})
+    return _data("asldvs", root, height=30, width=40, validation=6, test=6, step_us=25_000)
+
+
+def pokerdvs(root: Path, sessions: int = 6) -> Data:
+    """AEDAT 2.0 of one clock: each session has the four cards, 1 ms apart, and a pause of 60 ms follows."""
+    for session in range(sessions):
+        for label, name in enumerate(("club", "diamond", "heart", "spade")):
+            path = root / "POKERDVS" / name / f"x{name}{session:02}.aedat"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            generator = np.random.default_rng(10 * session + label)
+            y, x, p = generator.integers(0, (35, 33, 2), (90, 3)).T
+            times = 122_089 + 136_000 * session + 19_000 * label + np.linspace(0, 18_000, 90).astype(int)
+            words = np.stack([y << 8 | x << 1 | 1 - p, times], axis=1).astype(">u4").tobytes()
+            path.write_bytes(b"#!AER-DAT2.0\r\n# cards\r\n" + words)
+    return _data("pokerdvs", root, height=35, width=35, validation=4, test=8, step_us=5_000)
+
+
 SETS = {
     "nmnist": nmnist,
     "ncaltech101": ncaltech101,
     "cifar10dvs": cifar10dvs,
     "cepdvs": cepdvs,
     "dvsgesture": dvsgesture,
+    "ncars": ncars,
+    "asldvs": asldvs,
+    "pokerdvs": pokerdvs,
 }
+WITHOUT_IMAGES = ("dvsgesture", "ncars", "asldvs", "pokerdvs")
 
 
 def _data(source: str, root: Path, **more: Any) -> Data:

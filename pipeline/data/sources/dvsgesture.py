@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from array import array
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.dataset import Recording, StaticImages
+from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.downloads.archives import Archive
-from spikeport.pipeline.data.frames.cache import mtime_digest_of
 from spikeport.pipeline.data.readers.event_columns import from_columns
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile
+from spikeport.pipeline.data.sources.image_free import check_no_images, raw_without_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, read_one
+from spikeport.pipeline.data.sources.reading import labels_of, read_one
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -53,8 +52,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         UserError: the recipe names images or another split, or a recording is missing.
         MissingDependencyError: the folder does not exist.
     """
-    if data.images:
-        raise UserError("DVS Gesture has no images", where="data.images", hint='set images = ""')
+    check_no_images(data, "DVS Gesture")
     if data.split != "official":
         raise UserError(
             "recordings of one person would be in training and in test",
@@ -67,8 +65,6 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         if not (folder / part).is_dir():
             raise SOURCE.missing(f"DVSGesture/{part}", folder / part)
         files += _files(folder / part)
-    target = (data.height, data.width)
-    facts = ("dvsgesture", resizing.VERSION, target)
     labels = labels_of(files)
     missing = sorted(set(range(len(CLASSES))) - set(labels.tolist()))
     if missing:
@@ -78,21 +74,12 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
             cause=f"no file is called {missing[0]}.npy ({CLASSES[missing[0]]})",
             hint="unpack the recordings again from their archives",
         )
-    return RawDataset(
-        name="dvsgesture",
-        description=f"DVS Gesture: {len(files):,} recordings of eleven gestures, without images; the people of the "
-        "test part are in no other part",
-        classes=CLASSES,
-        keys=tuple(file.key for file in files),
-        labels=labels,
-        content_hash=lambda: content_hash_with(files, *facts, progress=progress),
-        mtime_digest=mtime_digest_with([_mtime_digest(files)], *facts),
-        read=lambda: (read_file(data, file) for file in files),
-        images=StaticImages(images=np.zeros((0, 1, *SENSOR), np.uint8), labels=np.zeros(0, np.int64), keys=()),
-        paired=False,
-        simulated=False,
+    about = f"DVS Gesture: {len(files):,} recordings of eleven gestures, without images; "
+    about += "the people of the test part are in no other part"
+    return raw_without_images(
+        SOURCE, data, files, CLASSES, about, progress=progress,
         official_test=np.array([file.key.startswith("test/") for file in files]),
-    )
+    )  # fmt: skip
 
 
 def read_file(data: Data, file: EventFile) -> Recording:
@@ -128,14 +115,6 @@ def _files(folder: Path) -> list[EventFile]:
     if not found:
         raise SOURCE.missing(f"DVSGesture/{folder.name}", folder)
     return found
-
-
-def _mtime_digest(files: list[EventFile]) -> str:
-    numbers = array("q")
-    for file in files:
-        status = file.path.stat()
-        numbers.extend((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return mtime_digest_of([str(file.path.absolute()) for file in files], numbers)
 
 
 def _read(path: Path) -> np.ndarray:

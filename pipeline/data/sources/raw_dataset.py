@@ -31,6 +31,7 @@ class RawDataset:
             `frames.cache.known_content_hash`); "" where the hash itself is cheap.
         bin: a faster way to the frames that `bin_recordings` makes of `read()`, or None.
         official_test: bool `[N]`, which recordings belong to the published test part, or None.
+        groups: int64 `[N]`, person or session of each recording, which a random split keeps on one side; None: unknown.
     """
 
     name: str
@@ -46,6 +47,7 @@ class RawDataset:
     mtime_digest: str = ""
     bin: Callable[[Binning, NamedProgress | None], Frames] | None = None
     official_test: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"RawDataset({self.name}: {len(self.keys):,} recordings, {len(self.classes)} classes)"

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from spikeport.pipeline.data.sources import cepdvs, cifar10dvs, class_folders, digits, dvsgesture, ncaltech101, nmnist
+from spikeport.pipeline.data.sources import (
+    asldvs,
+    cepdvs,
+    cifar10dvs,
+    class_folders,
+    digits,
+    dvsgesture,
+    ncaltech101,
+    ncars,
+    nmnist,
+    pokerdvs,
+)
 
 SOURCES = {
     source.name: source
@@ -14,5 +25,8 @@ SOURCES = {
         cifar10dvs.SOURCE,
         cepdvs.SOURCE,
         dvsgesture.SOURCE,
+        ncars.SOURCE,
+        asldvs.SOURCE,
+        pokerdvs.SOURCE,
     )
 }

@@ -31,7 +31,7 @@ class GivenParts:
 
 
 def given_parts(found: RawDataset, data: Data) -> GivenParts:
-    """Parts and groups that a recipe gives with `data.splits` or `data.group`.
+    """Parts and groups that a recipe gives with `data.splits` or `data.group`, else the groups that the set knows.
 
     Args:
         found: all recordings.
@@ -43,7 +43,7 @@ def given_parts(found: RawDataset, data: Data) -> GivenParts:
     if data.splits:
         return _read(Path(data.root, data.splits), found.keys)
     if not data.group:
-        return GivenParts(parts=None, groups=None)
+        return GivenParts(parts=None, groups=_own_groups(found, data))
     pattern = re.compile(data.group)
     names = []
     for key in found.keys:
@@ -53,6 +53,19 @@ def given_parts(found: RawDataset, data: Data) -> GivenParts:
                             hint="names are <class>/<id>; correct the pattern")  # fmt: skip
         names.append("/".join(part or "" for part in match.groups()) or match[0])
     return GivenParts(parts=None, groups=_numbered(names))
+
+
+def _own_groups(found: RawDataset, data: Data) -> np.ndarray | None:
+    """The groups of the set, which a random split keeps whole."""
+    if found.groups is None or data.split != "random":
+        return None
+    for name in ("train", "without_recordings"):
+        if getattr(data, name):
+            raise UserError(
+                f"recordings of {found.name} are split in whole groups (persons or sessions)", where=f"data.{name}",
+                hint=f"leave {name} out: train is all that validation and test leave",
+            )  # fmt: skip
+    return found.groups
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> GivenParts:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_folders import with_idx, with_pictures
-from set_folders import SETS
+from set_folders import SETS, WITHOUT_IMAGES
 
 from spikeport.errors import UserError
 from spikeport.export.network.sampling import draw
@@ -149,7 +149,9 @@ def test_simulated_frames_tell_the_digit(digits_data: Data, load: Callable[[Data
 
 
 def test_a_static_limit_holds(way: Data, load: Callable[[Data], Dataset]) -> None:
-    assert len(load(way.model_copy(update={"static_limit": 7})).static.keys) == (0 if way.source == "dvsgesture" else 7)
+    assert len(load(way.model_copy(update={"static_limit": 7})).static.keys) == (
+        0 if way.source in WITHOUT_IMAGES else 7
+    )
 
 
 def test_the_fingerprint_is_that_of_all_pixels_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +204,7 @@ def test_facts_are_plain_and_right(way: Data, load: Callable[[Data], Dataset]) -
     assert test["events_per_recording"]["max"] == max(dataset.test.events.tolist())
     assert test["active_share"] == pytest.approx(dataset.test.frames.sum() / dataset.test.frames.size)
     assert facts["static"]["images"] == len(dataset.static.keys) == sum(facts["static"]["by_class"])
-    assert facts["paired"] == (way.pairing == "id" and way.source != "dvsgesture")
+    assert facts["paired"] == (way.pairing == "id" and way.source not in WITHOUT_IMAGES)
     assert facts["simulated"] == (way.source == "digits")
 
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from set_folders import SETS
+from set_folders import SETS, WITHOUT_IMAGES
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 
@@ -33,6 +33,9 @@ SIZES = {  # of train, validation and test, of the tiny folder
     "cifar10dvs": (0, 3, 6),
     "cepdvs": (15, 6, 9),
     "dvsgesture": (0, 11, 0),
+    "ncars": (0, 3, 0),
+    "asldvs": (0, 6, 6),
+    "pokerdvs": (0, 4, 8),
     "digits": (30, 20, 20),
     "resnet-digits": (30, 20, 20),
     "resnet-nmnist-small": (6, 3, 3),
@@ -57,7 +60,7 @@ def test_the_recipe_trains_on_a_tiny_folder(name: str, tmp_path: Path, spikeport
     code, _, err = spikeport("train", RECIPES / f"{name}.toml", "--out", "run", *words)
     assert code == 0, err
     assert (tmp_path / "run" / "student.safetensors").is_file()
-    assert (tmp_path / "run" / "teacher.safetensors").is_file() == (source != "dvsgesture")
+    assert (tmp_path / "run" / "teacher.safetensors").is_file() == (source not in WITHOUT_IMAGES)
 
 
 def test_distilling_without_images_is_refused_with_a_hint(tmp_path: Path, spikeport) -> None:

@@ -158,6 +158,10 @@ def test_cepdvs_splits_in_order_of_numbers(tmp_path: Path) -> None:
         ("cepdvs", "CEP-DVS/images", ["ask its authors", "<class>/<n>.png"]),
         ("dvsgesture", "DVSGesture/ibmGestureTrain", ["ibmGestureTrain.tar.gz", "user01_fluorescent/0.npy"]),
         ("dvsgesture", "DVSGesture/ibmGestureTest", ["ibmGestureTest.tar.gz", "ibmGestureTest"]),
+        ("ncars", "NCARS", ["Prophesee_Dataset_n_cars.zip and then n-cars_train.zip", "train/cars/obj_000001_td.dat"]),
+        ("ncars", "NCARS/test", ["NCARS/test", "553ce464d6e5e617b3c21ce27c19368e"]),
+        ("asldvs", "ASLDVS", ["ASLDVS.zip and then Yin*.zip", "33f8b87bf45edc0bfed0de41822279b9", "<letter>/<n>.mat"]),
+        ("pokerdvs", "POKERDVS", ["pips_train.tar.gz", "412bcfb96826e4fcb290558e8c150aae", "cl/0.npy"]),
     ],
 )
 def test_what_is_gone_is_said_with_what_to_place_where(tmp_path: Path, name: str, gone: str, words: list[str]) -> None:
