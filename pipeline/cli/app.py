@@ -55,7 +55,7 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         help="Continue a stopped run in the same folder. Finished stages are kept. "
-        "Settings that no finished stage has read may change.",
+        "Settings that no finished stage has read may change, and epochs may be added.",
     ),
 ]
 From = Annotated[
@@ -63,8 +63,8 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="STAGE",
-        help="Continue the run in the same folder, and repeat this stage and all later stages from the beginning. "
-        "Settings that only these stages read may change, for example training.epochs with --from student.",
+        help="Continue the run in the same folder, and repeat this stage and what builds on it from the beginning. "
+        "Settings that only these stages read may change, for example training.lr with --from student.",
     ),
 ]
 
@@ -113,8 +113,8 @@ def run(
 
     Example: `spikeport run digits --epochs 10 --set data.train=500 --out runs/short`
     """
-    changes = changes_of(changes, method=method, epochs=epochs, init_from=init_from)
-    _run(recipe, out, changes, resume, again_from, json, quiet, only_training=False)
+    words, added = changes_of(changes, method=method, epochs=epochs, init_from=init_from)
+    _run(recipe, out, words, added, resume, again_from, json, quiet, only_training=False)
 
 
 @app.command()
@@ -137,8 +137,8 @@ def train(
 
     Example: `spikeport train nmnist-small --method baseline --out runs/baseline`
     """
-    changes = changes_of(changes, method=method, epochs=epochs, init_from=init_from)
-    _run(recipe, out, changes, resume, again_from, json, quiet, only_training=True)
+    words, added = changes_of(changes, method=method, epochs=epochs, init_from=init_from)
+    _run(recipe, out, words, added, resume, again_from, json, quiet, only_training=True)
 
 
 @app.command()
@@ -221,7 +221,8 @@ def main() -> None:
 def _run(
     recipe: str,
     out: Path | None,
-    changes: list[str] | None,
+    changes: list[str],
+    added: int | None,
     resume: bool,
     again_from: str | None,
     json: bool,
@@ -233,15 +234,18 @@ def _run(
     from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.stages.check_result import CheckResult
     from spikeport.pipeline.stages.report import warnings_of
+    from spikeport.pipeline.stages.runs import folder_of
     from spikeport.pipeline.stages.runs import run as do_run
     from spikeport.pipeline.stages.settings import load_recipe
     from spikeport.pipeline.stages.training_table import training_lines
 
     with ProgressPrinter(quiet=quiet) as progress:
+        read = load_recipe(recipe, changes)
         made = do_run(
-            load_recipe(recipe, changes),
-            out,
+            read,
+            out or folder_of(recipe, read),
             resume=resume,
+            more_epochs=added,
             from_stage=again_from,
             only_training=only_training,
             progress=progress,

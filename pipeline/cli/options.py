@@ -15,7 +15,7 @@ METHOD, EPOCHS, INIT_FROM = "distillation.method", "training.epochs", "training.
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 RecipeWord = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe: a TOML file, or the name of a shipped recipe.")
+    str, typer.Argument(metavar="RECIPE", help="A recipe: a TOML file, the name of a shipped recipe, or a run folder.")
 ]
 Changes = Annotated[
     list[str] | None,
@@ -31,8 +31,12 @@ Method = Annotated[
     ),
 ]
 Epochs = Annotated[
-    int | None,
-    typer.Option("--epochs", metavar="N", help="Epochs of the student, as --set training.epochs=N."),
+    str | None,
+    typer.Option(
+        "--epochs",
+        metavar="[+]N",
+        help="Epochs of the student, as --set training.epochs=N. +N with --resume: so many more than the run has.",
+    ),
 ]
 InitFrom = Annotated[
     str | None,
@@ -82,35 +86,44 @@ IfGain = Annotated[
 
 
 def changes_of(
-    changes: list[str] | None, *, method: str | None, epochs: int | None, init_from: str | None
-) -> list[str]:
+    changes: list[str] | None, *, method: str | None, epochs: str | None, init_from: str | None
+) -> tuple[list[str], int | None]:
     """The values of --set together with those of --method, --epochs and --init-from.
 
     Args:
         changes: words `key=value`.
         method: value of --method; None: not given.
-        epochs: value of --epochs; None: not given.
+        epochs: value of --epochs, a number or `+` and a number; None: not given.
         init_from: value of --init-from; None: not given.
 
     Returns:
-        Words `key=value`.
+        Words `key=value`, and the number of epochs that are added, or None.
 
     Raises:
-        UserError: --set changes the same key, or the section that has it.
+        UserError: --set changes the same key, or the section that has it; or --epochs is no number.
     """
     from spikeport.pipeline.stages.settings import setting_words
 
-    words = list(changes or ())
+    words, adds = list(changes or ()), (epochs or "").startswith("+")
+    number = None if epochs is None else _epochs_of(epochs)
     keys = [word.partition("=")[0].strip() for word in words]
-    given_values = (("--method", METHOD, method), ("--epochs", EPOCHS, epochs), ("--init-from", INIT_FROM, init_from))
+    given_values = (("--method", METHOD, method), ("--epochs", EPOCHS, number), ("--init-from", INIT_FROM, init_from))
     for option, key, value in given_values:
         if value is None:
             continue
         twice = next((given for given in keys if f"{key}.".startswith(f"{given}.")), None)
         if twice is not None:
             raise UserError(f"--set {twice} gives {key} too", where=option, hint="give it once")
-        words += setting_words({key: value})
-    return words
+        if not (option == "--epochs" and adds):
+            words += setting_words({key: value})
+    return words, number if adds else None
+
+
+def _epochs_of(text: str) -> int:
+    """The number in `20` or `+20`."""
+    if not re.fullmatch(r"\+?\d+", text, re.ASCII):
+        raise UserError(f"{text!r} is not a number of epochs", where="--epochs", hint="write for example 30, or +20")
+    return int(text)
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:

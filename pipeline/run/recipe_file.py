@@ -19,21 +19,24 @@ from spikeport.pipeline.run.sections.distillation import Distillation
 from spikeport.pydantic_errors import explain, short, tuples
 from spikeport.regular_files import read_small
 
+RECIPE = "recipe.toml"  # name of the resolved recipe in a run folder
 MAX_DEPTH = 32  # nested sections
 DEFAULT_METHOD = Distillation().method
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe: a path, or the name of a recipe that comes with Spikeport, such as `digits`.
+    """The file of a recipe: a path, that of a run, or that of a recipe that comes with Spikeport, such as `digits`.
 
     Args:
-        name: a path, or the name of a shipped recipe.
+        name: path of a TOML file or of a run folder, or the name of a shipped recipe.
 
     Raises:
         UserError: there is no recipe of this name.
     """
     path = Path(expanded(name))
     shipped = Path(__file__).resolve().parents[2] / "recipes"
+    if (path / RECIPE).is_file():
+        return path / RECIPE
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return path
     if (shipped / f"{name}.toml").is_file():

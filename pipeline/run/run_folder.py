@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from spikeport.errors import UserError
 from spikeport.files import write_json, write_text
 from spikeport.locks import held
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.recipe_file import RECIPE, load_recipe
 from spikeport.regular_files import read_small
 from spikeport.temporaries import sweep_temporaries
 
 SCHEMA = "spikeport-run/1"
 MANIFEST = "manifest.json"
-RECIPE = "recipe.toml"
 SEAL = "sha256"  # key of the digest of a stage's entry, by which a change by hand is noticed
 MOST_BYTES = 2**28
 
@@ -94,7 +93,14 @@ class RunFolder:
         gone = [f"{name} is missing" for name, (now, _) in found.items() if now is None]
         return ", ".join([*gone, *(f"{name} was changed" for name, (now, was) in found.items() if now and now != was)])
 
-    def record(self, stage: str, result: Mapping[str, object], files: tuple[str, ...], seconds: float) -> None:
+    def record(
+        self,
+        stage: str,
+        result: Mapping[str, object],
+        files: tuple[str, ...],
+        seconds: float,
+        order: Sequence[str] = (),
+    ) -> None:
         """Marks a stage as done.
 
         Args:
@@ -102,10 +108,13 @@ class RunFolder:
             result: what it found, as JSON.
             files: names of the files that it wrote.
             seconds: its duration.
+            order: names of all stages, in the order of the manifest.
         """
         digests = {name: _fingerprint(self.file(name)) for name in files}
         entry = {"seconds": round(seconds, 3), "files": digests, "result": result}
-        self.manifest["stages"][stage] = {**entry, SEAL: _seal(entry)}
+        entries = {**self.manifest["stages"], stage: {**entry, SEAL: _seal(entry)}}
+        places = {name: place for place, name in enumerate(order)}
+        self.manifest["stages"] = dict(sorted(entries.items(), key=lambda each: places.get(each[0], -1)))
         write_json(self.file(MANIFEST), self.manifest)
 
     def keep(self, key: str, value: Any) -> None:

@@ -22,6 +22,7 @@ from spikeport.pipeline.report.content.csv_tables import class_names, curves_csv
 from spikeport.pipeline.report.content.report_json import Report, Warning
 from spikeport.pipeline.report.content.training import trainings
 from spikeport.pipeline.report.write import render_all
+from spikeport.pipeline.stages.added_epochs import added_epochs
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
 from spikeport.pipeline.stages.deploy import trace_of
@@ -231,6 +232,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         provenance={
             **about,
             **_started_from(run),
+            **({"added_epochs": added} if (added := added_epochs(run)) else {}),
             "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},
             "profiles": profile_digests(profiled["energy"]),
         },

@@ -1,7 +1,8 @@
 """What each stage reads of a recipe, and which stages of a run are done again when the recipe changes.
 
-A finished stage stays valid as long as no setting that it or an earlier stage reads is changed. Otherwise the stages
-from there on are done again. Weights are trained again only if `--from` asks for it.
+A finished stage stays valid as long as no setting that it or an earlier stage reads is changed. Otherwise it and the
+stages that build on it are done again. Weights are trained again only if `--from` asks for it. A training whose number
+of epochs grows goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 from spikeport.errors import UserError
 from spikeport.files import write_text
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.run_folder import RECIPE, RunFolder, create, differences
+from spikeport.pipeline.run.recipe_file import RECIPE
+from spikeport.pipeline.run.run_folder import RunFolder, create, differences
 from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
-from spikeport.pipeline.stages.runner import TRAINING, stages_of
+from spikeport.pipeline.stages.added_epochs import AddedEpochs, grows, keep_added
+from spikeport.pipeline.stages.runner import TRAINING, builds_on, stages_of
 from spikeport.pipeline.training.epoch_log import METRICS, forget_metrics
 
 _LEARNING = ("seed", "data", "teacher", "student", "training", "augmentation", "distillation", "synthesis")
@@ -51,6 +54,7 @@ _NOBODY = (
     *(f"training.{key}" for key in PLACEMENT_KEYS),
     "distillation.train_baseline",
 )  # where it runs; whether the baseline is trained too
+_OPEN = "training.callbacks"  # read by every training, but those that are done may have had others
 
 
 def what_is_read(stage: str, recipe: Recipe) -> dict[str, Any]:
@@ -76,79 +80,129 @@ def begin(
 ) -> RunFolder:
     """The run in `folder`, new, or (with `resume` or `again_from`) as far as it stands under `recipe`.
 
-    Stages that have read what is changed now, and all after them, are forgotten, and it is said which and why. That
-    costs no weights: raises UserError where it would, unless `again_from` names that stage or one before it. From
-    `again_from` on all is forgotten, checkpoints too. Also raises what `create` does.
+    Stages that have read what is changed now, and all that build on them, are forgotten, and it is said which and why.
+    That costs no weights: raises UserError where it would, unless `again_from` names these stages or one that they
+    build on. A training of which only the number of epochs has grown keeps its checkpoint, from which it goes on, and
+    its student is quantized again. What `again_from` names starts from the beginning. Also raises what `create` does.
     """
     names = [stage.name for stage in stages_of(recipe)]
-    first = None if again_from is None else _named(again_from, names, only_training)
+    asked = set() if again_from is None else _asked(again_from, names, only_training)
     run = create(folder, recipe, resume=resume or again_from is not None, about=about)
     if not run.manifest["stages"]:
-        if first is not None:
+        if asked:
             raise UserError("no run in this folder", where=str(folder), hint="leave --from out")
         return run
     changed = differences(run.recipe.model_dump(), recipe.model_dump())
-    stale = _stale(run, recipe, names)
-    if stale is not None and (first is None or names.index(stale.stage) < names.index(first)):
-        if stale.lost:
-            raise UserError(
-                f"the run there was made with other settings of {', '.join(stale.keys)}",
-                where=str(folder),
-                cause=f"{', '.join(stale.lost)} would be trained again from the beginning{_why(stale.keys)}",
-                hint=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out"
-                + f"; another run with --init-from {folder} trains its weights on" * bool(_why(stale.keys)),
-            )
-        first = stale.stage
-        log(f"changed: {', '.join(stale.keys)}; done again: {first} and all after it")
-    elif changed:
-        again = "" if first is None else f"; done again: {first} and all after it{_why(changed)}"
-        log(f"changed: {', '.join(changed)}{again or '; no stage that is done has read it'}")
-    if first is not None:
-        _forget(run, {*names[names.index(first) :], *(set(run.manifest["stages"]) - set(names))}, set(names))
+    found = _effect_of(run, recipe, names, asked)
+    if lost := [name for name in found.lost if name not in asked and (name in names or not asked)]:
+        raise UserError(
+            f"the run there was made with other settings of {', '.join(found.keys)}",
+            where=str(folder),
+            cause=f"{', '.join(lost)} would be trained again from the beginning{_why(found.keys)}",
+            hint=f"say so with --from {_word(found, names)}, resume with the same recipe, or name another --out"
+            + f"; another run with --init-from {folder} trains its weights on" * bool(_why(found.keys)),
+        )
+    for added in found.grown:
+        log(f"changed: {added}")
+    again = [name for name in names if name in {*found.stale, *asked}]
+    others = [key for key in changed if key not in {added.key for added in found.grown}]
+    if others:
+        done_again = f"; done again: {_roots_of(again)}" if again else ""
+        log(f"changed: {', '.join(others)}{done_again or '; no stage that is done has read it'}")
+    if again or found.grown:
+        gone = set(run.manifest["stages"]) - set(names) if again else set()
+        _forget(run, found.grown, {*again, *gone}, set(names))
     if changed:
         write_text(run.file(RECIPE), recipe.as_toml())
-    return RunFolder(run.path, recipe, run.manifest)
+    run = RunFolder(run.path, recipe, run.manifest)
+    _remove_checkpoints_of_what_is_done_again(run, names)
+    return run
 
 
 def _why(keys: list[str]) -> str:
     """Why a training does not go on from its last epoch where its number of epochs is changed."""
-    return ", since the learning rate schedule covers all epochs" * any(key.endswith("epochs") for key in keys)
+    why = ", since a training goes on with more epochs alone, and from its last checkpoint"
+    return why * any(key.endswith("epochs") for key in keys)
 
 
 @dataclass(frozen=True)
-class _Stale:
-    """The first stage that cannot stand, the changed keys behind it, and the stages whose weights go with it."""
+class _Effect:
+    """What a changed recipe does to a run.
 
-    stage: str
+    Attributes:
+        grown: the trainings that go on.
+        stale: stages that are done again from the beginning.
+        keys: the changed keys behind `lost`.
+        lost: trainings among `stale` whose loss somebody has to ask for.
+    """
+
+    grown: list[AddedEpochs]
+    stale: set[str]
     keys: list[str]
     lost: list[str]
 
 
-def _stale(run: RunFolder, recipe: Recipe, names: list[str]) -> _Stale | None:
+def _effect_of(run: RunFolder, recipe: Recipe, names: list[str], asked: set[str]) -> _Effect:
     done = set(run.manifest["stages"])
     begun = {name for name in names if name in done or any(_checkpoint(run, name).glob("*"))}
+    grown: list[AddedEpochs] = []
+    stale: set[str] = set()
+    renewed: set[str] = set()  # built on what has grown
     keys: set[str] = set()
-    stale = []
     for number, name in enumerate(names):
-        now = differences(what_is_read(name, run.recipe), what_is_read(name, recipe)) if name in begun else []
-        keys |= set(now)
-        if now or (name not in begun and begun & set(names[number:])):  # new, among what is done
-            stale.append(name)
-    if not stale:
-        return None
-    gone = {name for name in done if name not in names}
-    after = [name for name in names[names.index(stale[0]) :] if name in begun]
-    lost = [name for name in (*after, *sorted(gone)) if name.split("-")[0] in TRAINING and name != "data"]
+        now = []
+        if name in begun:
+            now = differences(what_is_read(name, run.recipe), what_is_read(name, recipe))
+            now = [key for key in now if key != _OPEN]
+        if name in asked:
+            continue
+        added = grows(name, run, recipe, now) if now and name not in stale | renewed else None
+        if added is not None:
+            grown.append(added)
+            renewed |= set(builds_on(name, names))
+        elif now or (name not in begun and begun & set(names[number:])):  # new, among what is done
+            stale |= {name, *builds_on(name, names)}
+            keys |= set(now) - {each.key for each in grown if name in _quantized([each.stage])}
+    stale |= renewed
+    gone = {name for name in done if name not in names} if stale - renewed else set()
+    free = _quantized([added.stage for added in grown])
+    lost = [name for name in (*names, *sorted(gone)) if name in (stale & begun) | gone and _is_training(name)]
+    lost = [name for name in lost if name not in free]
     changed = differences(run.recipe.model_dump(), recipe.model_dump())
-    return _Stale(stale[0], sorted(keys) or changed, lost)
+    return _Effect(grown, stale - {added.stage for added in grown}, sorted(keys) or changed, lost)
 
 
-def _forget(run: RunFolder, stages: set[str], planned: set[str]) -> None:
+def _quantized(stages: list[str]) -> set[str]:
+    """The stages that quantize the students of these stages."""
+    return {stage.replace("student-", "quantized-", 1) for stage in stages if stage.startswith("student-")}
+
+
+def _is_training(stage: str) -> bool:
+    return stage.split("-")[0] in TRAINING and stage != "data"
+
+
+def _word(found: _Effect, names: list[str]) -> str:
+    """What --from takes for all that is done again: the first stage, or its kind where a loss does not build on it."""
+    first = next(name for name in names if name in found.stale)
+    covered = {first, *builds_on(first, names)}
+    return first if covered.issuperset(name for name in found.lost if name in names) else first.split("-")[0]
+
+
+def _roots_of(stages: list[str]) -> str:
+    """Stages in words: those that build on no other of them, and the rest as what builds on them."""
+    later = {name for stage in stages for name in builds_on(stage, stages)}
+    roots = [name for name in stages if name not in later]
+    rest = f" and what builds on {'it' if len(roots) == 1 else 'them'}" if later else ""
+    return f"{', '.join(roots)}{rest}"
+
+
+def _forget(run: RunFolder, grown: list[AddedEpochs], stages: set[str], planned: set[str]) -> None:
     """In such an order that a kill in between leaves a run to which the same command does the same."""
     left = {
         name: entry["files"] for name, entry in run.manifest["stages"].items() if name in stages and name not in planned
     }
-    run.forget(tuple(stages))
+    keep_added(run, grown, stages)
+    run.forget((*stages, *(added.stage for added in grown)))
     for stage in stages:
         shutil.rmtree(_checkpoint(run, stage), ignore_errors=True)
     forget_metrics(run.file(METRICS), stages)
@@ -157,14 +211,26 @@ def _forget(run: RunFolder, stages: set[str], planned: set[str]) -> None:
             run.file(name).unlink(missing_ok=True)
 
 
+def _remove_checkpoints_of_what_is_done_again(run: RunFolder, names: list[str]) -> None:
+    """Checkpoints of finished trainings that are trained again, since files of theirs are missing or changed, or files
+    of stages before them."""
+    again: set[str] = set()
+    for name in names:
+        if name not in again and not run.is_done(name):
+            again |= {name, *builds_on(name, names)}
+    for name in again & set(run.manifest["stages"]):
+        shutil.rmtree(_checkpoint(run, name), ignore_errors=True)
+
+
 def _checkpoint(run: RunFolder, stage: str) -> Path:
     return run.file("checkpoints") / stage
 
 
-def _named(word: str, names: list[str], only_training: bool) -> str:
-    """The stage that `word` means: its name, or its kind."""
+def _asked(word: str, names: list[str], only_training: bool) -> set[str]:
+    """The stages that are done again if `word` is asked for: a name, or the kind of several, and all that build on
+    them."""
     legal = [name for name in names if not only_training or name.split("-")[0] in TRAINING]
     found = [name for name in legal if name == word] or [name for name in legal if name.split("-")[0] == word]
     if not found:
         raise UserError(f"{word!r} is not a stage", where="--from", hint=f"use one of {', '.join(legal)}")
-    return found[0]
+    return {name for stage in found for name in (stage, *builds_on(stage, names))}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -90,8 +89,23 @@ TRAINING = ("data", "teacher", "simulator", "synthesis", "pretrain", "student", 
 LED = ("data",)  # stages that rank 0 does alone where several processes train together
 
 
+def builds_on(stage: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The stages that use results of a stage: all later ones, except that no student uses one of another method.
+
+    Args:
+        stage: name of the stage.
+        names: all stages in order.
+    """
+    later = list(names)
+    later = later[later.index(stage) + 1 :] if stage in later else []
+    kind, _, method = stage.partition("-")
+    if kind in ("student", "quantized"):
+        later = [name for name in later if "-" not in name or name.partition("-")[2] == method]
+    return tuple(later)
+
+
 def run_stages(context: Context, *, only_training: bool = False) -> None:
-    """Does every stage that is not done, and all after it.
+    """Does every stage that is not done, and all that build on it.
 
     A stage is recorded after its files are whole, so that a killed run continues where it stopped. Processes that train
     together (`ranks`) run the training stages together; only the first runs the later stages. Raises what stages
@@ -104,19 +118,20 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
         stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
     elif not context.run.is_done("check"):
         require_backends(context.recipe.check.backends)
-    stale = False
+    stale: set[str] = set()
     for number, stage in enumerate(stages, start=1):
         if stage.name.split("-")[0] not in TRAINING and not distributed.shutdown():
             return
         where = f"[{number}/{len(stages)}] {stage.title}"
-        if not stale and context.run.is_done(stage.name):
+        if stage.name not in stale and context.run.is_done(stage.name):
             context.progress.log(f"{where}: done before")
             continue
-        if not stale:
+        if stage.name not in stale:
             if stage.name in context.run.manifest["stages"]:
-                context.progress.log(f"  {context.run.what_is_wrong(stage.name)}: done again, and all after it")
-            context.run.forget(tuple(later.name for later in stages[number - 1 :]))
-            stale = True
+                context.progress.log(f"  {context.run.what_is_wrong(stage.name)}: done again, and what builds on it")
+            again = stage.name, *builds_on(stage.name, (each.name for each in stages_of(context.recipe)))
+            context.run.forget(again)
+            stale |= set(again)
         context.progress.log(where)
         work, began = stage.work, time.monotonic()
         if distributed.is_rank_zero() or stage.name not in LED:
@@ -124,8 +139,6 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
                 output = work(context)
             record(context.run, stage.name, output, time.monotonic() - began)
         distributed.barrier()  # the others read what the first has written
-        if distributed.is_rank_zero():
-            shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
 
 
 def do_again(
@@ -152,4 +165,5 @@ def do_again(
 def record(run: RunFolder, stage: str, output: StageOutput, seconds: float) -> None:
     """Marks `stage` as done in the manifest, with what it found, its files and how long it took."""
     started = {"started_from": output.started_from} if output.started_from else {}
-    run.record(stage, {**output.result.to_json(), **started}, output.files, seconds)
+    order = [each.name for each in stages_of(run.recipe)]
+    run.record(stage, {**output.result.to_json(), **started}, output.files, seconds, order)

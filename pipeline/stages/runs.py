@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from spikeport.errors import CannotWriteError, UserError
 from spikeport.paths import expanded
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.run_folder import locked
+from spikeport.pipeline.run.recipe_file import RECIPE
+from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, locked
 from spikeport.pipeline.run.run_folder import open_run as open_folder
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.context import Context
@@ -27,6 +29,7 @@ def run(
     resume: bool = False,
     from_stage: str | None = None,
     init_from: PathLike | None = None,
+    more_epochs: int | None = None,
     only_training: bool = False,
     progress: ProgressLike = None,
     log: Log | None = None,
@@ -34,12 +37,14 @@ def run(
     """Runs all stages of a recipe: training, quantization, export, simulation, check, profile and report.
 
     Args:
-        recipe: a recipe, a TOML file, or the name of a shipped recipe.
-        out: the run folder; None: runs/<name of the recipe>.
+        recipe: a recipe, a TOML file, a run folder, or the name of a shipped recipe.
+        out: the run folder; None: the run folder that `recipe` names, or runs/<name of the recipe>.
         resume: whether to continue a stopped run in the same folder.
-        from_stage: a stage to repeat, with all later stages.
+        from_stage: a stage to repeat, with the stages that build on it.
         init_from: a finished run whose float student, and teacher if it fits, this run starts from; None: as
             `training.init_from` of the recipe says.
+        more_epochs: epochs of the student that are added to those of the run in `out`, which goes on from its last
+            checkpoint; needs `resume`. None: as many epochs as the recipe says.
         only_training: whether to stop after the quantized student.
         progress: called with (parts done, parts in all, what is done).
         log: called with a line for each stage, epoch and warning.
@@ -52,6 +57,7 @@ def run(
         MissingDependencyError: the data set or Lava is not on this machine.
     """
     from spikeport.files import discard_writes
+    from spikeport.pipeline.stages.added_epochs import with_more_epochs
     from spikeport.pipeline.stages.checks import check_recipe
     from spikeport.pipeline.stages.resuming import begin
     from spikeport.pipeline.stages.runner import run_stages
@@ -61,7 +67,7 @@ def run(
     if init_from is not None:
         training = read.training.model_copy(update={"init_from": expanded(str(init_from))})
         read = read.model_copy(update={"training": training})
-    folder = Path("runs") / read.name if out is None else Path(out)
+    folder = Path(out) if out is not None else folder_of(recipe, read)
     if read.training.init_from and Path(read.training.init_from).resolve() == folder.resolve():
         raise UserError("a run cannot start from itself", where="training.init_from", hint="name another --out")
     check_recipe(read, for_netx=not only_training)
@@ -70,6 +76,8 @@ def run(
             run_stages(Context(open_folder(folder), progress_of(None)), only_training=True)
         return Run(folder=open_folder(folder))
     display = progress_of(progress, log)
+    if more_epochs is not None:
+        read = with_more_epochs(read, _run_to_continue(folder, resume), more_epochs)
     with locked(folder):
         made = begin(
             folder,
@@ -85,12 +93,35 @@ def run(
     return Run(folder=made)
 
 
+def folder_of(source: Recipe | PathLike, recipe: Recipe) -> Path:
+    """The run folder where none is named: that which a recipe comes from, or runs/<name of the recipe>.
+
+    Args:
+        source: what was given as recipe.
+        recipe: the recipe.
+    """
+    if not isinstance(source, Recipe):
+        folder = Path(expanded(os.fspath(source)))
+        if (folder / RECIPE).is_file() and (folder / MANIFEST).is_file():
+            return folder
+    return Path("runs") / recipe.name
+
+
+def _run_to_continue(folder: Path, resume: bool) -> RunFolder:
+    """The run that gets more epochs."""
+    if not resume:
+        raise UserError(
+            "epochs can be added to a run that goes on, and to no new one", where="--epochs +N", hint="add --resume"
+        )
+    return open_folder(folder)
+
+
 def train(recipe: Recipe | PathLike, out: PathLike | None = None, **options: Any) -> Run:
     """Trains teacher, student and quantized student. `run` with `resume` runs the remaining stages.
 
     Args:
-        recipe: a recipe, a TOML file, or the name of a shipped recipe.
-        out: the run folder; None: runs/<name of the recipe>.
+        recipe: a recipe, a TOML file, a run folder, or the name of a shipped recipe.
+        out: the run folder; None: as for `run`.
         **options: as for `run`.
     """
     return run(recipe, out, only_training=True, **options)

@@ -18,6 +18,17 @@ from spikeport.pipeline.training.first_weights import student_origin
 
 CHECKPOINT = "checkpoint.safetensors"
 
+# The recipe key with the number of epochs of each kind of training. Its checkpoint is good for any larger number.
+EPOCHS_KEYS = {
+    "teacher": "teacher.epochs",
+    "simulator": "synthesis.simulator_pretrain_epochs",
+    "synthesis": "synthesis.updates",
+    "pretrain": "synthesis.pretrain_epochs",
+    "student": "training.epochs",
+    "pretrained student": "synthesis.finetune_epochs",
+    "quantized": "quantization.epochs",
+}
+
 
 def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
     """Settings that a checkpoint depends on: the seed, sections of the recipe, the data set, and first weights.
@@ -37,24 +48,41 @@ def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[st
     return {"recipe": values, "data": dataset.fingerprint, **first}
 
 
-def read_checkpoint(path: Path, identity: Mapping[str, object]) -> Mapping[str, Any]:
+def read_checkpoint(path: Path, identity: Mapping[str, object], epochs_key: str = "") -> Mapping[str, Any]:
     """A checkpoint's numbers and tensors.
 
     Args:
         path: the file.
         identity: what it must be tied to.
+        epochs_key: the recipe key that may be larger now than in the checkpoint; "": none.
 
     Raises:
         UserError: the file cannot be read, or belongs to another recipe, data set or stage.
     """
     saved = read_tree(path)
-    if not isinstance(saved, dict) or saved.get("identity") != identity:
+    planned, planned_before = _planned(identity, epochs_key), _planned(tied := _identity_of(saved), epochs_key)
+    if planned[0] != planned_before[0] or planned[1] < planned_before[1] or not tied:
         raise UserError(
             "this checkpoint belongs to another recipe, data set or stage",
             where=str(path),
             hint="resume with the recipe it was made with, or choose another folder",
         )
     return saved
+
+
+def _identity_of(saved: object) -> Mapping[str, Any]:
+    identity = saved.get("identity") if isinstance(saved, dict) else None
+    return identity if isinstance(identity, dict) else {}
+
+
+def _planned(identity: Mapping[str, Any], epochs_key: str) -> tuple[Mapping[str, Any], int]:
+    """The identity without the number of epochs, and this number; 0 where there is none."""
+    section, _, name = epochs_key.partition(".")
+    recipe = identity.get("recipe", {})
+    if not name or not isinstance(recipe.get(section), dict):
+        return identity, 0
+    rest = {key: value for key, value in recipe[section].items() if key != name}
+    return {**identity, "recipe": {**recipe, section: rest}}, int(recipe[section].get(name, 0))
 
 
 class SafeCheckpointIO(CheckpointIO):

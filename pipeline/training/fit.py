@@ -91,7 +91,7 @@ def fit(
     checkpoint = folder / CHECKPOINT
     resume = checkpoint.exists()
     if resume:
-        task.restore(read_checkpoint(checkpoint, task.identity))
+        task.restore(read_checkpoint(checkpoint, task.identity, task.epochs_key))
     elif not task.epochs and score_start:
         task.update_best_weights(0)
     if task.epochs:

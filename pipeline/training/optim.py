@@ -57,3 +57,17 @@ def lr_lambda(settings: Training, *, steps: int, warm_steps: int) -> Callable[[i
         return rise * (settings.min_lr_factor + (1 - settings.min_lr_factor) * fall)
 
     return factor
+
+
+def set_lr_of_step(schedule: object) -> None:
+    """Sets the learning rates to those of the schedule's present step.
+
+    After a resume they are those of the checkpoint, whose schedule may have been made for fewer epochs.
+
+    Args:
+        schedule: a LambdaLR.
+    """
+    assert isinstance(schedule, torch.optim.lr_scheduler.LambdaLR)
+    groups = schedule.optimizer.param_groups
+    for group, lr, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+        group["lr"] = lr * factor(schedule.last_epoch)

@@ -24,6 +24,7 @@ from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.base import DeployedNetwork, Student, WeightLayer
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.scaling import rescale
 from spikeport.pipeline.training.student_task import QatTask, StudentTask
@@ -100,6 +101,7 @@ def qat_finetune(
         weight_decay=0.0,
         warmup_epochs=0,
         sections=("student", "training", "augmentation", "distillation", "synthesis", "quantization"),
+        epochs_key=EPOCHS_KEYS["quantized"],
     )
     task = make(samples=QAT_IMAGES, batch=recipe.synthesis.pretrain_batch) if spec.pretrains else make()
     if isinstance(task, QatTask):

@@ -68,6 +68,7 @@ class StudentTask(TrainingTask):
         sections: sections of the recipe that a checkpoint is tied to.
         samples: number of rows; None: one for each training recording.
         batch: rows of a batch; None: `training.batch`.
+        epochs_key: the recipe key with the number of epochs.
 
     Raises:
         UserError: a loss cannot act on these networks, or the method needs a teacher and there is none.
@@ -92,6 +93,7 @@ class StudentTask(TrainingTask):
         sections: tuple[str, ...],
         samples: int | None = None,
         batch: int | None = None,
+        epochs_key: str = "",
     ) -> None:
         super().__init__(
             student,
@@ -105,6 +107,7 @@ class StudentTask(TrainingTask):
             seed=recipe.seed,
             identity=recipe_identity(recipe, dataset, *sections),
             ema_decay=recipe.training.ema_decay,
+            epochs_key=epochs_key,
         )
         self.row_weights: Tensor | None = None
         if recipe.training.sampling == "balanced" and samples is None:  # else rows are images

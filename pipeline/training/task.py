@@ -26,7 +26,7 @@ from spikeport.pipeline.training.checkpoints import CHECKPOINT
 from spikeport.pipeline.training.ema import ExponentialMovingAverage
 from spikeport.pipeline.training.epoch_line import epoch_line
 from spikeport.pipeline.training.epoch_log import write_metrics
-from spikeport.pipeline.training.optim import build_optimizer, lr_lambda
+from spikeport.pipeline.training.optim import build_optimizer, lr_lambda, set_lr_of_step
 from spikeport.pipeline.training.results import EpochRow
 from spikeport.progress import LineProgress, NamedProgress
 
@@ -52,6 +52,7 @@ class TrainingTask(pl.LightningModule):
         seed: seed of all random numbers.
         identity: what a checkpoint is tied to, as JSON values.
         ema_decay: decay of the moving average of the weights that is scored and kept; 0: the weights themselves.
+        epochs_key: the recipe key with the number of epochs, which may grow between a checkpoint and the resume.
 
     Attributes:
         settings: the section [training] of the recipe.
@@ -83,10 +84,11 @@ class TrainingTask(pl.LightningModule):
         seed: int,
         identity: Mapping[str, object],
         ema_decay: float = 0.0,
+        epochs_key: str = "",
     ) -> None:
         super().__init__()
         self.model = model
-        self.stage, self.samples, self.epochs, self.seed = stage, samples, epochs, seed
+        self.stage, self.samples, self.epochs, self.epochs_key, self.seed = stage, samples, epochs, epochs_key, seed
         self.batches = max(1, round(samples / batch))
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
         self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay else None
@@ -197,6 +199,7 @@ class TrainingTask(pl.LightningModule):
     def on_train_start(self) -> None:
         if self.score_start and not self.best.weights:
             self.update_best_weights(0)
+        set_lr_of_step(self.lr_schedulers())
 
     def on_train_epoch_start(self) -> None:
         self._rows = self.rows_of_epoch(self.generator("shuffle", self.current_epoch)).tensor_split(self.batches)

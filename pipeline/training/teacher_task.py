@@ -14,7 +14,7 @@ from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.checkpoints import recipe_identity
+from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS, recipe_identity
 from spikeport.pipeline.training.evaluate import teacher_accuracy
 from spikeport.pipeline.training.first_weights import teacher_origin
 from spikeport.pipeline.training.task import TRAINING_ACCURACY, TrainingTask
@@ -52,6 +52,7 @@ class TeacherTask(TrainingTask):
             seed=recipe.seed,
             identity=recipe_identity(recipe, dataset, "teacher"),
             ema_decay=recipe.teacher.ema_decay,
+            epochs_key=EPOCHS_KEYS["teacher"],
         )
         self.images, self.labels = training.images, torch.from_numpy(training.labels)
         self.validation, self.size, self.affine = validation, size, recipe.teacher.affine

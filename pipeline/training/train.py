@@ -18,6 +18,7 @@ from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS
 from spikeport.pipeline.training.first_weights import start_student
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, check_losses
@@ -132,6 +133,7 @@ def pretrain_student(
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=0,
         sections=("student", "training", "augmentation", "distillation", "synthesis"),
+        epochs_key=EPOCHS_KEYS[stage],
     )
     task.recordings = 0 if simulator else recipe.synthesis.pretrain_recordings
     fit(task, folder, recipe.training, progress=progress, metrics=metrics)
@@ -195,6 +197,7 @@ def train_student(
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=recipe.training.warmup_epochs if pretrained is None else 0,
         sections=("student", "training", "augmentation", "distillation", "synthesis"),
+        epochs_key=EPOCHS_KEYS["student" if pretrained is None else "pretrained student"],
     )
     fit(task, folder, recipe.training, progress=progress, metrics=metrics, score_start=pretrained is not None)
     if teacher is not None:

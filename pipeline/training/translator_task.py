@@ -11,7 +11,7 @@ from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.checkpoints import recipe_identity
+from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS, recipe_identity
 from spikeport.pipeline.training.task import TrainingTask
 
 
@@ -55,6 +55,7 @@ class TranslatorTask(TrainingTask):
             warmup_epochs=0,
             seed=recipe.seed,
             identity=recipe_identity(recipe, dataset, "synthesis"),
+            epochs_key=EPOCHS_KEYS["synthesis"],
         )
         self.train_split, self.validation = dataset.train, dataset.validation
 

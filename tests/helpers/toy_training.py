@@ -35,11 +35,16 @@ class LeastSquares(TrainingTask):
         return self.script[self.current_epoch] if self.script else None
 
 
-def by_hand(settings, epochs: int = 3) -> np.ndarray:
-    """The final weights in plain NumPy: whole batches, one step each."""
+def by_hand(settings, epochs: int = 3, plans: list[int] | None = None) -> np.ndarray:
+    """The final weights in plain NumPy: whole batches, one step each.
+
+    With `plans` the training was planned with that many epochs, then continued with the next larger number, and so on.
+    """
+    plans = plans or [epochs]
     weights, momentum, square = np.full(INPUTS, 0.2), np.zeros(INPUTS), np.zeros(INPUTS)
     batches, step = round(SAMPLES / BATCH), 0
-    for epoch in range(epochs):
+    for epoch in range(plans[-1]):
+        planned = next(plan for plan in plans if epoch < plan)
         order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(derived_seed(1, "shuffle", epoch)))
         for rows in np.array_split(order.numpy(), batches):
             gradient = 2 / len(rows) * X[rows].T @ (X[rows] @ weights - Y[rows])
@@ -48,7 +53,7 @@ def by_hand(settings, epochs: int = 3) -> np.ndarray:
             rise = settings.warmup_start_factor + (1 - settings.warmup_start_factor) * min(
                 1, (step + 1) / (WARMUP * batches)
             )
-            cosine = (1 + math.cos(math.pi * step / (epochs * batches))) / 2
+            cosine = (1 + math.cos(math.pi * step / (planned * batches))) / 2
             fall = (
                 settings.min_lr_factor + (1 - settings.min_lr_factor) * cosine if settings.schedule == "cosine" else 1
             )

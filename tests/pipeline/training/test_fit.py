@@ -166,3 +166,44 @@ def test_the_chips_arithmetic_is_never_narrow(tmp_path: Path) -> None:
         student = initial_student(recipe, tiny_dataset())
         tuned.append(qat_finetune(recipe, tiny_dataset(), student, tmp_path / precision).state_dict())
     assert all(torch.equal(tuned[0][key], tuned[1][key]) for key in tuned[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "plans"),
+    [
+        ({"optimizer": "sgd", "min_lr_factor": 0.1}, [3, 5]),
+        ({"optimizer": "sgd"}, [2, 3, 7]),
+        ({"accumulate": 2}, [1, 4]),
+        ({"optimizer": "sgd", "schedule": "constant"}, [2, 4]),
+    ],
+)
+def test_more_epochs_of_a_finished_training_are_those_that_numpy_takes(
+    tmp_path: Path, values: dict, plans: list[int]
+) -> None:
+    """Each step has the learning rate of the schedule over all epochs that were planned when it was taken."""
+    for epochs in plans:
+        toy = LeastSquares(epochs)
+        toy.epochs_key, toy.identity["recipe"] = "training.epochs", {"training": {"epochs": epochs}}
+        fit(toy, tmp_path, settings(**values))
+        assert len(toy.history) == epochs
+    expected = by_hand(settings(**values), plans=plans)
+    np.testing.assert_allclose(toy.model.weight.detach().numpy()[0], expected, rtol=2e-5)
+    if settings(**values).schedule == "cosine":
+        assert np.abs(expected - by_hand(settings(**values), plans[-1])).max() > 1e-3  # planned at once
+    else:
+        at_once = LeastSquares(plans[-1])
+        fit(at_once, tmp_path / "at once", settings(**values))
+        assert torch.equal(toy.model.weight, at_once.model.weight)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, plans[-1] + 1))
+
+
+@pytest.mark.parametrize(("key", "epochs"), [("", 5), ("training.epochs", 2), ("training.lr", 5)])
+def test_a_checkpoint_is_good_for_more_epochs_of_its_own_key_alone(tmp_path: Path, key: str, epochs: int) -> None:
+    for planned in (3, epochs):
+        toy = LeastSquares(planned)
+        toy.epochs_key, toy.identity["recipe"] = key, {"training": {"epochs": planned, "lr": 0.5}}
+        if planned == 3:
+            fit(toy, tmp_path, settings())
+    with pytest.raises(UserError, match="belongs to another recipe"):
+        fit(toy, tmp_path, settings())
