@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -39,7 +40,6 @@ ENGINE_KEYS = (
     "schedule",
     "warmup_start_factor",
     "min_lr_factor",
-    "callbacks",
 )
 
 
@@ -112,8 +112,8 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
         logger, callbacks = None, [_ScoreEpoch(), *build_callbacks(training)]
         if training.logger != "none" and task.metrics:
             done = [(row.epoch, row.numbers()) for row in task.history]
-            logger = build_logger(training, task.metrics.parent, task.stage, done)
-            within.callback(close_logger, logger)
+            logger = build_logger(training, task.metrics.parent, task.stage, done, task.identity)
+            within.push(partial(close_logger, logger))
         try:
             trainer = pl.Trainer(
                 accelerator="gpu" if gpu else "cpu",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ NEEDS = {
     "tensorboard": (("tensorboard", "tensorboardX"), "pip install 'spikeport[tensorboard]'"),
     "wandb": (("wandb",), "pip install wandb"),
 }
+WANDB_STOPPED = 255  # exit code that W&B shows as killed
 LOGGER, CALLBACKS = "training.logger", "training.callbacks"  # recipe keys
 FACTORY = "write factory(folder, stage), which returns a pytorch_lightning.loggers.Logger"
 CLASS = "name a class of pytorch_lightning.Callback without arguments, or a function that returns such an object"
@@ -55,7 +56,13 @@ def check_plugins(training: Training) -> None:
             raise UserError(f"{each!r} is not callable", where=where, hint=hint)
 
 
-def build_logger(training: Training, folder: Path, stage: str, rows: Iterable[tuple[int, dict[str, float]]]) -> Logger:
+def build_logger(
+    training: Training,
+    folder: Path,
+    stage: str,
+    rows: Iterable[tuple[int, dict[str, float]]],
+    identity: Mapping[str, Any],
+) -> Logger:
     """The logger of a training. A continued training has its earlier epochs, except with a factory.
 
     Args:
@@ -63,6 +70,7 @@ def build_logger(training: Training, folder: Path, stage: str, rows: Iterable[tu
         folder: the run folder.
         stage: name of the training.
         rows: number and values of the epochs that are done.
+        identity: settings that the training depends on: the configuration of a W&B run, or of a factory's logger.
 
     Raises:
         UserError: the factory failed, or returned something else.
@@ -81,6 +89,10 @@ def build_logger(training: Training, folder: Path, stage: str, rows: Iterable[tu
         if not isinstance(logger, Logger):
             raise UserError(f"{name} returned {type(logger).__name__!r}", where=LOGGER, hint=FACTORY)
     logger = _guarded(logger, name, LOGGER, Logger)
+    if isinstance(logger, WandbLogger):
+        _start(logger)
+    if name not in ("csv", "tensorboard"):
+        logger.log_hyperparams({"stage": stage, **identity.get("recipe", {}), "dataset": identity.get("data", "")})
     if name in ("csv", "wandb"):  # a new file, and a new run
         for epoch, values in done:
             logger.log_metrics(values, epoch)
@@ -106,16 +118,29 @@ def build_callbacks(training: Training) -> list[Callback]:
     return found
 
 
-def close_logger(logger: Logger) -> None:
-    """Ends a W&B run, so that the next training starts its own.
+def close_logger(logger: Logger, error: type[BaseException] | None, *_: object) -> None:
+    """Ends a W&B run as finished, failed or stopped, so that the next training starts its own.
 
     Args:
         logger: the logger of a training that has ended.
+        error: what ended it; None: it is complete.
     """
     if isinstance(logger, WandbLogger):
         import wandb  # pyright: ignore[reportMissingImports]  # not a dependency
 
-        wandb.finish()
+        stopped = error is not None and issubclass(error, KeyboardInterrupt)
+        wandb.finish(exit_code=0 if error is None else WANDB_STOPPED if stopped else 1)
+
+
+def _start(logger: WandbLogger) -> None:
+    """Starts the run of W&B, which raises an error of its own kind without a login or a network."""
+    try:
+        logger.experiment  # noqa: B018  # a property that starts it
+    except Exception as error:
+        raise UserError(
+            "W&B does not start a run", where=LOGGER, cause=f"{type(error).__name__}: {error}",
+            hint="run wandb login first, or set the environment variable WANDB_MODE=offline; then wandb sync uploads",
+        ) from error  # fmt: skip
 
 
 def _storable(state_dict: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:

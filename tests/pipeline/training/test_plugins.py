@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import struct
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -265,60 +262,5 @@ def test_the_state_of_a_callback_survives_a_stop(tmp_path: Path, own: str, capsy
     callbacks = (f"{own}:Counts",)
     with pytest.raises(UserError, match="stopped"):
         fit(Stopped(3, SCORES), tmp_path, settings(callbacks=callbacks))
-    with pytest.raises(UserError, match="belongs to another recipe"):
-        fit(LeastSquares(3, SCORES), tmp_path, settings())
     fit(LeastSquares(3, SCORES), tmp_path, settings(callbacks=callbacks))
     assert capsys.readouterr().out.split() == ["epochs", "1", "epochs", "2", "epochs", "3"]
-
-
-WANDB = {
-    "wandb-0.19.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: wandb\nVersion: 0.19.0\n",
-    "wandb/sdk/__init__.py": "",
-    "wandb/sdk/lib.py": "class RunDisabled: pass\n",
-    "wandb/wandb_run.py": """
-        class Run:
-            def __init__(self, options): print("init", options["name"], options["project"], options["group"])
-            def define_metric(self, *args, **options): pass
-            def log(self, values, **options): print("log", values["trainer/global_step"], values["loss"])
-    """,
-    "wandb/__init__.py": """
-        from wandb.wandb_run import Run
-        run = None
-        def init(**options):
-            global run
-            run = Run(options)
-            return run
-        def finish():
-            global run
-            run = None
-            print("finish")
-    """,
-}
-
-
-def test_each_training_is_a_run_of_its_own_for_wandb(tmp_path: Path) -> None:
-    """W&B itself is not installed here: a stand-in with the calls that Lightning makes."""
-    for name, text in WANDB.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(textwrap.dedent(text))
-    program = f"""
-from pathlib import Path
-from toy_training import LeastSquares
-from spikeport.pipeline.run.sections.training import Training
-from spikeport.pipeline.training.fit import fit
-for stage in ("one", "two"):
-    toy = LeastSquares(2)
-    toy.stage = stage
-    fit(toy, Path({str(tmp_path / "run")!r}) / stage, Training(accelerator="cpu", logger="wandb"),
-        metrics=Path({str(tmp_path / "run" / METRICS)!r}))
-"""
-    helpers = Path(__file__).parents[2] / "helpers"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(helpers)])}
-    environment.pop("WANDB_PROJECT", None)
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    losses = [row["loss"] for row in lines(tmp_path / "run" / METRICS)]
-    assert done.stdout.splitlines() == [
-        "init run one spikeport run", f"log 1 {losses[0]}", f"log 2 {losses[1]}", "finish",
-        "init run two spikeport run", f"log 1 {losses[2]}", f"log 2 {losses[3]}", "finish",
-    ]  # fmt: skip
