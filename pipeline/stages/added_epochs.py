@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.method_spec import pretraining_stages
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RunFolder
-from spikeport.pipeline.run.tensor_files import read_tree
-from spikeport.pipeline.training.checkpoints import CHECKPOINT, EPOCHS_KEYS
+from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 
 ADDED = "added_epochs"  # key of the manifest
 
@@ -45,6 +43,8 @@ def epochs_key(stage: str, recipe: Recipe) -> str:
         stage: name of a stage.
         recipe: the recipe.
     """
+    from spikeport.pipeline.distillation.method_spec import pretraining_stages  # loads torch
+
     kind, _, method = stage.partition("-")
     pretrained = kind == "student" and method == recipe.distillation.method and pretraining_stages(recipe)
     return EPOCHS_KEYS.get("pretrained student" if pretrained else kind, "")
@@ -59,6 +59,9 @@ def grows(stage: str, run: RunFolder, recipe: Recipe, changed: Sequence[str]) ->
         recipe: the recipe of now.
         changed: keys with other values than before that the stage reads.
     """
+    from spikeport.pipeline.run.tensor_files import read_tree
+    from spikeport.pipeline.training.checkpoints import CHECKPOINT
+
     key, file = epochs_key(stage, recipe), run.file("checkpoints") / stage / CHECKPOINT
     before, now = _value(run.recipe, key), _value(recipe, key)
     if list(changed) != [key] or now <= before or not file.is_file():

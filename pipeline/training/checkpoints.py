@@ -18,17 +18,6 @@ from spikeport.pipeline.training.first_weights import student_origin
 
 CHECKPOINT = "checkpoint.safetensors"
 
-# The recipe key with the number of epochs of each kind of training. Its checkpoint is good for any larger number.
-EPOCHS_KEYS = {
-    "teacher": "teacher.epochs",
-    "simulator": "synthesis.simulator_pretrain_epochs",
-    "synthesis": "synthesis.updates",
-    "pretrain": "synthesis.pretrain_epochs",
-    "student": "training.epochs",
-    "pretrained student": "synthesis.finetune_epochs",
-    "quantized": "quantization.epochs",
-}
-
 
 def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
     """Settings that a checkpoint depends on: the seed, sections of the recipe, the data set, and first weights.

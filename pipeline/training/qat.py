@@ -24,7 +24,7 @@ from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.base import DeployedNetwork, Student, WeightLayer
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS
+from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.scaling import rescale
 from spikeport.pipeline.training.student_task import QatTask, StudentTask

@@ -13,8 +13,9 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
+from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS, recipe_identity
+from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.evaluate import teacher_accuracy
 from spikeport.pipeline.training.first_weights import teacher_origin
 from spikeport.pipeline.training.task import TRAINING_ACCURACY, TrainingTask

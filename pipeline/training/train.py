@@ -17,8 +17,8 @@ from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS
 from spikeport.pipeline.training.first_weights import start_student
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, check_losses

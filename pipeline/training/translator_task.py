@@ -10,8 +10,9 @@ from spikeport.pipeline.data.dataset import Dataset, EventSplit
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.checkpoints import EPOCHS_KEYS, recipe_identity
+from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.task import TrainingTask
 
 

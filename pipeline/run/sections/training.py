@@ -25,6 +25,17 @@ from spikeport.pipeline.run.sections.fields import (
 # Keys of [training] that say where it runs and what is written: a resumed training may have others.
 PLACEMENT_KEYS = ("accelerator", "devices", "nodes", "threads", "logger")
 
+# The recipe key with the number of epochs of each kind of training. Its checkpoint is good for any larger number.
+EPOCHS_KEYS = {
+    "teacher": "teacher.epochs",
+    "simulator": "synthesis.simulator_pretrain_epochs",
+    "synthesis": "synthesis.updates",
+    "pretrain": "synthesis.pretrain_epochs",
+    "student": "training.epochs",
+    "pretrained student": "synthesis.finetune_epochs",
+    "quantized": "quantization.epochs",
+}
+
 
 class Training(Section):
     """Training of the student in float; the keys from `optimizer` on apply to every training of a run.
