@@ -54,11 +54,11 @@ def write_all(events: np.ndarray, folder: Path) -> dict[str, Written]:
     dat = np.stack([t, x | y << 14 | p << 28], axis=1).astype("<u4").tobytes()
     write(".dat", "a.dat", f"% Version 2\n{stated}".encode() + b"\x0c\x08" + dat)
     write(".raw EVT 2.1", "b.raw", f"% evt 2.1\n% endianness little\n{stated}% end\n".encode() + _evt21(t, x, y, p))
-    write(".raw EVT 3.0, singles", "c.raw", f"% evt 3.0\n{stated}% end\n".encode() + _evt3(t, x, y, p))
+    write(".raw EVT 3.0, singles", "c.raw", f"% evt 3.0\n{stated}% end\n".encode() + evt3_bytes(t, x, y, p))
     davis = np.stack([y << 22 | x << 12 | p << 11, t], axis=1).astype(">u4").tobytes()
     write(".aedat 2.0", "d.aedat", b"#!AER-DAT2.0\r\n# AEChip: DAVIS346\r\n" + davis)
     write(".aedat 3.1", "e.aedat", b"#!AER-DAT3.1\r\n#!END-HEADER\r\n" + _aedat3(t, x, y, p))
-    write(".aedat4, LZ4", "f.aedat4", _aedat4(events))
+    write(".aedat4, LZ4", "f.aedat4", aedat4_bytes(events))
     for name, array in ((".npy, fields", fields), (".npy, [N, 4]", rows)):
         path = folder / f"{name[6:]}.npy".replace(" ", "")
         np.save(path, array)
@@ -100,8 +100,15 @@ def _evt21(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
     return np.insert(words, np.flatnonzero(begins), times).astype("<u8").tobytes()
 
 
-def _evt3(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
-    """A word of column for each event; words of time and row where they change. No vectors."""
+def evt3_bytes(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
+    """Words of EVT 3.0 without vectors: a column for each event, time and row where they change.
+
+    Args:
+        t: times in us, below 2^24.
+        x: columns.
+        y: rows.
+        p: polarities.
+    """
     words = np.stack([0x8000 | t >> 12 & 0xFFF, 0x6000 | t & 0xFFF, y, 0x2000 | p << 11 | x], axis=1)
     late = np.diff(t, prepend=-1) != 0
     used = np.stack([np.diff(t >> 12, prepend=-1) != 0, late, late | (np.diff(y, prepend=-1) != 0), t >= 0], axis=1)
@@ -115,8 +122,12 @@ def _aedat3(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes
     return b"".join(head + part.tobytes() for head, part in zip(heads, parts, strict=True))
 
 
-def _aedat4(events: np.ndarray) -> bytes:
-    """The header and packets of flatbuffers that DV writes, of one stream of events."""
+def aedat4_bytes(events: np.ndarray) -> bytes:
+    """AEDAT 4 as DV writes it: a header and packets of flatbuffers, of one stream of events.
+
+    Args:
+        events: EVENT_DTYPE `[N]`.
+    """
     text = b'<dv><node name="0" path="/0/"><attr key="typeIdentifier" type="string">EVTS</attr></node></dv>'
     head = struct.pack("<I4sHHHHHxxiiqII", 20, b"IOHE", 10, 20, 4, 8, 16, 12, 1, -1, 4, len(text)) + text
     kind = {"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "u1"], "offsets": [0, 8, 10, 12]}

@@ -30,6 +30,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
     "fuzz": "fuzz.py",
     "typical_networks": "typical_networks.py",
     "import_time": "import_time.py",
+    "big_sensors": "big_sensors.py",
 }
 EXTRA = {
     "neurobench": "neurobench_counts.py",

@@ -132,7 +132,13 @@ class NeuronModel(ABC):
         return batch_norm(channels)
 
 
-def current_wraps(current: float, hint: str = "use a network with fewer inputs per neuron") -> UserError:
+FEWER_INPUTS = (
+    "use a network with fewer inputs per neuron: one more number in student.channels halves the frame once more, and "
+    "data.height and data.width may be smaller"
+)
+
+
+def current_wraps(current: float, hint: str = FEWER_INPUTS) -> UserError:
     """The error for a current that Loihi's 24 bits cannot hold.
 
     Args:
