@@ -75,7 +75,7 @@ class EventSplit:
     """Binned recordings of one part; a map-style data set of (frames, label) or (frames, label, image).
 
     Attributes:
-        frames: uint8 `[N, T, 2, H, W]` of 0 and 1; a training part keeps them as bits.
+        frames: uint8 `[N, T, 2, H, W]` of 0 and 1, which a training part keeps as bits, or counts.
         labels: int64 `[N]`.
         keys: `N` texts.
         paired_images: the images that the recordings were made from, in the same order, or None.

@@ -53,7 +53,7 @@ def _split(part: EventSplit, classes: int) -> dict[str, object]:
         if counts is None or not len(counts)
         else {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
         # of all pixels, both polarities, all steps
-        "active_share": float(np.asarray(part.frames).mean()) if len(part.frames) else None,
+        "active_share": float((np.asarray(part.frames) > 0).mean()) if len(part.frames) else None,
     }
 
 

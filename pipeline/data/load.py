@@ -13,6 +13,7 @@ from spikeport.factory import is_factory
 from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
 from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recordings
 from spikeport.pipeline.data.frames.cache import cache_folder, cached_frames, known_content_hash
+from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.data.sources.external import load_external
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
@@ -48,7 +49,7 @@ def load_dataset(
     cache = cache_folder() if cache is None else cache
     found = _load_source(data, progress)
     split, held_out = split_recordings(found, data)
-    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window)
+    binning = Binning.of(data)
     content = known_content_hash(cache, found.mtime_digest, found.content_hash, verify=verify)
 
     def frames_of(binning: Binning) -> Frames:
@@ -68,6 +69,7 @@ def load_dataset(
         name=found.name,
         description=found.description
         + ("" if data.window == "first" else f"; window: {data.window}")
+        + (f"; frames of counts up to {data.counts}" if data.counts else "")
         + ("" if data.train_windows == 1 else f"; {data.train_windows} windows of each training recording"),
         classes=found.classes,
         train=train,
@@ -113,7 +115,7 @@ def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool =
     labels = found.labels[np.repeat(rows, windows)]
     rows = (rows[:, None] * windows + np.arange(windows)).reshape(-1)
     return EventSplit(
-        frames=binned.frames.take(rows) if packed else binned.frames[rows],
+        frames=binned.frames.take(rows) if packed and isinstance(binned.frames, PackedFrames) else binned.frames[rows],
         labels=labels,
         keys=tuple(keys),
         events=binned.events[rows],

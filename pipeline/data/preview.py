@@ -102,5 +102,6 @@ def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:
 
 
 def _color(frame: np.ndarray) -> np.ndarray:
-    """`[2, H, W]` of 0 and 1 as RGB `[H, W, 3]` in 0..1: black, blue for OFF, orange for ON, white for both."""
-    return PALETTE[frame[0] + 2 * frame[1]]
+    """`[2, H, W]` of events as RGB `[H, W, 3]` in 0..1: black, blue for OFF, orange for ON, white for both."""
+    off, on = frame > 0
+    return PALETTE[off + 2 * on]

@@ -115,7 +115,11 @@ class Streams:
                 inputs = self._rgb(self.paired_images.images[rows.numpy()], device)
         labels = self.labels[rows]
         return Clip(
-            frames=as_input(augment(frames, self.recipe.augmentation, draws("augmentation"), labels)),
+            frames=as_input(
+                augment(
+                    frames, self.recipe.augmentation, draws("augmentation"), labels, counts=self.recipe.data.counts > 0
+                )
+            ),
             labels=labels.to(device),
             images=inputs,
         )

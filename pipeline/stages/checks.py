@@ -32,12 +32,15 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         from spikeport.pipeline.distillation.objective import check_spec
         from spikeport.pipeline.models.students.build import check_student
         from spikeport.pipeline.models.teachers.build import check_teacher
+        from spikeport.pipeline.stages.count_checks import check_counts
         from spikeport.pipeline.training.first_weights import student_origin
         from spikeport.pipeline.training.plugins import check_plugins
 
     frame = recipe.data.height, recipe.data.width
     _check_settings(recipe)
-    check_spec(method_spec(recipe.distillation))
+    check_spec(spec := method_spec(recipe.distillation))
+    if recipe.data.counts:
+        check_counts(recipe, spec)
     check_teacher(recipe.teacher, frame)
     check_plugins(recipe.training)
     student_origin(recipe)

@@ -36,6 +36,7 @@ def export(context: Context) -> StageOutput:
     from spikeport.export.formats.metadata import metadata_path
     from spikeport.export.frontends.from_snntorch import to_spiking_graph
     from spikeport.export.graph.spiking_graph import load_graph
+    from spikeport.export.quantization.bias_neurons import with_messages
     from spikeport.export.quantization.quantize import quantize
     from spikeport.pipeline.models.storage import export_teacher
     from spikeport.pipeline.stages.train import load_student, load_teacher
@@ -47,7 +48,9 @@ def export(context: Context) -> StageOutput:
     graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student), wiring=student.wiring())
     nir_file, metadata = run.file("student.nir"), metadata_path(run.file("student.nir"))
     graph.save(nir_file)
-    network, table = quantize(load_graph(nir_file))
+    graph = load_graph(nir_file)
+    network, table = quantize(graph)
+    network = with_messages(network, context.recipe.data.counts.bit_length(), graph)
     write_netx(network, run.file("student.net"))
     write_frames(run.file("test-frames.npz"), np.asarray(dataset.test.frames), dataset.test.labels)
     files = ["student.nir", metadata.name, "student.net", "test-frames.npz"]

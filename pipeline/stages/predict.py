@@ -111,7 +111,7 @@ def _parts(
     files: Sequence[EventFile], data: Data, unread: list[UnreadFile], progress: NamedProgress | None
 ) -> Iterator[_Part]:
     """Reads and bins the files in parts of at most CHUNK_BYTES; adds those that cannot be read to `unread`."""
-    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window)
+    binning = Binning.of(data)
     most = max(1, CHUNK_BYTES // int(np.prod(binning.shape)))
     part: _Part = []
     for done, file in enumerate(files, 1):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spikeport.pipeline.data.augmentation.draws import symmetric_integers, uniform
-from spikeport.pipeline.data.augmentation.events import add_noise, drop_events, jitter_time, shift_time
+from spikeport.pipeline.data.augmentation.events import add_noise, drop_counted, drop_events, jitter_time, shift_time
 from spikeport.pipeline.data.augmentation.geometry import affine, flip, shift
 from spikeport.pipeline.data.augmentation.mixing import draw_boxes, mix, partners_of_class
 from spikeport.pipeline.run.sections.training import Augmentation
@@ -90,20 +90,33 @@ AUGMENTATIONS: tuple[AugmentationStep, ...] = (
 )
 
 
-def augment(frames: Tensor, recipe: Augmentation, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+OF_SPIKES = ("time_jitter", "noise")  # not for counts
+
+
+def augment(
+    frames: Tensor,
+    recipe: Augmentation,
+    generator: torch.Generator,
+    labels: Tensor | None = None,
+    *,
+    counts: bool = False,
+) -> Tensor:
     """Augments a batch; frames of 0 and 1 stay 0 and 1.
 
     Random numbers depend on the shape alone and are drawn on the CPU: the same generator gives the same frames on every
     device.
 
     Args:
-        frames: `[T, B, C, H, W]` of 0 and 1.
+        frames: `[T, B, C, H, W]` of 0 and 1, or counts.
         recipe: the section [augmentation].
         generator: random generator on the CPU.
         labels: `[B]`, needed for `mix` alone; they do not change.
+        counts: whether frames are counts; then the settings of OF_SPIKES must be off.
     """
     for augmentation in AUGMENTATIONS:
         value = getattr(recipe, augmentation.setting)
-        if value:
+        if value and counts and augmentation.setting == "event_drop":
+            frames = drop_counted(frames, value * uniform(frames.shape[1], generator), generator)
+        elif value:
             frames = augmentation.apply(frames, value, labels, generator)
     return frames

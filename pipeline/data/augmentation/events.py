@@ -1,4 +1,4 @@
-"""Dropped, added and delayed events. Frames are 0 and 1, `[T, B, C, H, W]`."""
+"""Dropped, added and delayed events. Frames are 0 and 1, `[T, B, C, H, W]`, or counts where a function says so."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> T
         return left
     mask = reaches(draws, limits[:, None, None, None]).to(frames.device)
     return frames.contiguous() * mask.to(frames.dtype)
+
+
+def drop_counted(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
+    """`drop_events` for frames of counts: each of the events of a pixel is dropped by itself.
+
+    Args:
+        frames: counts `[T, B, C, H, W]`.
+        shares: probabilities `[B]`.
+        generator: random numbers, on the CPU.
+    """
+    left = torch.zeros_like(frames, memory_format=torch.contiguous_format)
+    for number in range(int(frames.max())):
+        left += drop_events((frames > number).to(frames.dtype), shares, generator)
+    return left
 
 
 def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:

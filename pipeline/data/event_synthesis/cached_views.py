@@ -111,7 +111,9 @@ class CachedViews:
         drawn = cached_frames(*key, lambda: self._render_view(view)) if distributed.is_rank_zero() else None
         distributed.barrier()
         stored = stored_frames(*key)  # mapped, whoever drew it
-        return (stored or drawn or self._render_view(view)).frames
+        found = (stored or drawn or self._render_view(view)).frames
+        assert isinstance(found, PackedFrames)  # views are not counts
+        return found
 
     def _render_view(self, view: int) -> Frames:
         count = len(self.images)

@@ -1,9 +1,9 @@
-"""Bins events into binary frames.
+"""Bins events into frames of 0 and 1, or of counts.
 
 Bin k contains the events with k * step_us <= t - start < (k + 1) * step_us, where start is the first event of the
 recording unless the recording states another or another window is asked for; events outside the steps are ignored, and
 frames without events are empty. Channel 0 is polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is
-1 if at least one event fell into it.
+1 if at least one event fell into it; in frames of counts it is the number of events that did, up to a limit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import columns
 from spikeport.pipeline.data.frames.facts import FACTS, tails
 from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 
@@ -34,6 +35,7 @@ class Binning:
             equal parts, however long they are.
         windows: number of windows of a recording. If there are several, the first begins with the first event, the last
             ends with the last event, and the others begin at equal distances between; `window` is not used.
+        counts: largest value of a pixel, if frames are counts; 0: frames are 0 and 1.
 
     >>> Binning(steps=3, step_us=1000, height=4, width=5).shape
     (3, 2, 4, 5)
@@ -45,6 +47,24 @@ class Binning:
     width: int
     window: str = "first"
     windows: int = 1
+    counts: int = 0
+
+    @classmethod
+    def of(cls, data: Data) -> Binning:
+        """The binning that a recipe asks for, with one window of each recording.
+
+        Args:
+            data: `[data]` of the recipe.
+        """
+        return cls(
+            steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window,
+            counts=data.counts,
+        )  # fmt: skip
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one window's frames in memory and in the cache: a bit a value, or a byte if they are counts."""
+        return int(np.prod(self.shape)) if self.counts else row_bytes(self.shape)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -80,12 +100,32 @@ class Frames:
     """Frames of several recordings.
 
     Attributes:
-        frames: `[N, T, 2, H, W]` of 0 and 1, as bits; several windows of a recording follow each other.
+        frames: `[N, T, 2, H, W]` of 0 and 1, as bits, or counts, uint8; several windows of a recording follow each
+            other.
         facts: FACTS `[N]`, properties of each recording before binning, and of the window.
     """
 
-    frames: PackedFrames
+    frames: PackedFrames | np.ndarray
     facts: np.ndarray
+
+    @classmethod
+    def stored(cls, rows: np.ndarray, facts: np.ndarray, binning: Binning) -> Frames:
+        """Frames from their bytes.
+
+        Args:
+            rows: uint8 `[N, binning.row_bytes]`.
+            facts: FACTS `[N]`.
+            binning: size and number of frames.
+        """
+        shape = (len(rows), *binning.shape)
+        return cls(frames=rows.reshape(shape) if binning.counts else PackedFrames(rows, shape), facts=facts)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The bytes of the frames, uint8 `[N, row_bytes]`."""
+        if isinstance(self.frames, PackedFrames):
+            return self.frames.bits
+        return self.frames.reshape(len(self.frames), int(np.prod(self.frames.shape[1:])))
 
     @property
     def events(self) -> np.ndarray:
@@ -123,8 +163,7 @@ def empty_frames(count: int, binning: Binning) -> Frames:
         binning: size and number of frames.
     """
     rows = count * binning.windows
-    bits = np.zeros((rows, row_bytes(binning.shape)), np.uint8)
-    return Frames(frames=PackedFrames(bits, (rows, *binning.shape)), facts=np.zeros(rows, FACTS))
+    return Frames.stored(np.zeros((rows, binning.row_bytes), np.uint8), np.zeros(rows, FACTS), binning)
 
 
 def fill(found: Frames, number: int, recording: Recording, binning: Binning) -> None:
@@ -142,7 +181,7 @@ def fill(found: Frames, number: int, recording: Recording, binning: Binning) -> 
     for window in range(binning.windows):
         row = number * binning.windows + window
         frames = bin_recording(recording, binning, found.facts[row : row + 1], window)
-        found.frames.bits[row] = np.packbits(frames)
+        found.rows[row] = frames.reshape(-1) if binning.counts else np.packbits(frames)
 
 
 def bin_recording(
@@ -190,5 +229,8 @@ def bin_recording(
     flat *= binning.width
     flat += x[used]
     flat += np.repeat(2 * binning.height * binning.width * np.arange(binning.steps), np.diff(edges))
+    if binning.counts:
+        counted = np.bincount(flat, minlength=out.size)
+        return np.minimum(counted, binning.counts).astype(np.uint8).reshape(binning.shape)
     out.reshape(-1)[flat] = 1  # by flat index: no loop over events, and no addition that a second event would need
     return out

@@ -33,9 +33,9 @@ def bin_files(
         reading: how the files are read.
     """
     found = empty_frames(len(paths), binning)
-    bits, numbers = found.frames.bits, found.facts.view(np.int64).reshape(len(found.facts), -1)
+    bits, numbers = found.rows, found.facts.view(np.int64).reshape(len(found.facts), -1)
     as_stored = reading.orientation == AS_STORED.orientation and reading.view is None
-    first = binning.window == "first" and binning.windows == 1
+    first = binning.window == "first" and binning.windows == 1 and not binning.counts
     fast = as_stored and first and any(path.suffix.lower() == COMPILED for path in paths)
     compiled = _Compiled(sensor, binning) if fast else None
     for row, path in enumerate(paths):

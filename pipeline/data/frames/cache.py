@@ -1,4 +1,4 @@
-"""Binned frames on disk: one bit a pixel, mapped into memory, under a hash of what they were made from.
+"""Binned frames on disk: one bit a pixel (a byte for counts), mapped into memory, under a hash of their origin.
 
 A file is a header (mark, key, sizes, checksum), FACTS `[N]` of the recordings, and the rows of bits. A damaged file is
 noticed and replaced.
@@ -28,7 +28,6 @@ from spikeport.files import atomic_path, write_json
 from spikeport.notes import warning
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.facts import FACTS
-from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
 from spikeport.temporaries import sweep_temporaries
 
 FORMAT = 3  # change it whenever reading, binning or this file's layout changes: old caches are then never read
@@ -152,11 +151,12 @@ def _key(content: str, count: int, binning: Binning) -> str:
         parts += [f"{binning.windows} windows"]
     elif binning.window != "first":
         parts += [binning.window]
+    parts += [f"counts to {binning.counts}"] if binning.counts else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _write(path: Path, key: str, frames: Frames) -> None:
-    bits = frames.frames.bits
+    bits = frames.rows
     facts = np.ascontiguousarray(frames.facts.astype(FACTS)).view(np.uint8)
     head = _HEAD.pack(_MARK, key.encode(), *bits.shape, _checksum(facts, bits))
     sweep_temporaries(path.parent)
@@ -168,7 +168,7 @@ def _write(path: Path, key: str, frames: Frames) -> None:
 
 def _read(path: Path, key: str, count: int, binning: Binning) -> Frames | None:
     """The stored frames, or None if there are none, or they are damaged."""
-    width, rows = row_bytes(binning.shape), count * binning.windows
+    width, rows = binning.row_bytes, count * binning.windows
     try:
         stored = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError):  # none yet, or of no length
@@ -179,8 +179,7 @@ def _read(path: Path, key: str, count: int, binning: Binning) -> Frames | None:
     facts, bits = stored[_HEAD.size : start], stored[start:].reshape(rows, width)
     if stored[: _HEAD.size].tobytes() != _HEAD.pack(_MARK, key.encode(), rows, width, _checksum(facts, bits)):
         return None
-    frames = PackedFrames(np.asarray(bits), (rows, *binning.shape))
-    return Frames(frames=frames, facts=np.array(facts).view(FACTS))
+    return Frames.stored(np.asarray(bits), np.array(facts).view(FACTS), binning)
 
 
 def _checksum(facts: np.ndarray, bits: np.ndarray) -> int:

@@ -179,12 +179,21 @@ def _recordings(items: list[_Item], labels: np.ndarray, data: Data) -> Iterator[
 
 
 def _bin_frames(items: list[_Item]) -> Callable[[Binning, NamedProgress | None], Frames]:
-    """Ready frames as bits: what is not 0 counts as 1, as in all frames here."""
+    """Ready frames as bits, where what is not 0 is 1, or as counts up to the limit of the recipe."""
 
     def pack(binning: Binning, progress: NamedProgress | None) -> Frames:
-        frames = np.stack([item.values != 0 for item in items])
         facts = np.zeros(len(items), FACTS)  # times before binning are not known: no recording has counted events
-        return Frames(frames=PackedFrames.pack(frames), facts=facts)
+        if not binning.counts:
+            return Frames(frames=PackedFrames.pack(np.stack([item.values != 0 for item in items])), facts=facts)
+        for item in items:
+            if item.values.dtype.kind not in "iub" or item.values.min() < 0:
+                raise UserError(
+                    f"the frames of item {item.key} are not counts", where="data.counts",
+                    cause=f"they are {item.values.dtype} from {item.values.min()} to {item.values.max()}",
+                    hint="return whole numbers from 0, or leave data.counts out",
+                )  # fmt: skip
+        counts = np.stack([np.minimum(item.values, binning.counts) for item in items])
+        return Frames(frames=counts.astype(np.uint8), facts=facts)
 
     return pack
 

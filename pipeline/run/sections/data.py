@@ -78,6 +78,10 @@ class Data(Section):
         default="first",
         description="part of a longer recording that the steps cover; whole: all of it, in steps of its own duration",
     )
+    counts: Annotated[int, Field(ge=0, le=255)] = Field(
+        default=0,
+        description="frames count events of a pixel, up to this number (graded input, Loihi 2); 0: they are 0 and 1",
+    )
     train_windows: Annotated[int, Field(ge=1, le=256)] = Field(
         default=1,
         description="windows of each training recording, evenly placed; others have one, as `window` says",
@@ -114,6 +118,12 @@ class Data(Section):
     def _frames_are_bounded(self) -> Data:
         if (values := 2 * self.height * self.width * self.steps) > RECORDING:
             raise ValueError(f"height x width x steps make {values:,} values of one recording, over {RECORDING:,}")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_are_more_than_spikes(self) -> Data:
+        if self.counts == 1:
+            raise ValueError("counts = 1 is frames of 0 and 1: leave it out, or set it to 2 or more")
         return self
 
     @model_validator(mode="after")
