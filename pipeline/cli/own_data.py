@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import Json, Quiet
+from spikeport.pipeline.cli.options import Changes, Json, Quiet
 
 
 def add_to(data: typer.Typer) -> None:
@@ -58,14 +59,25 @@ def data_look(
         Path | None, typer.Option("--out", metavar="PICTURE.png", help="Write a picture of six windows.")
     ] = None,
     gif: Annotated[Path | None, typer.Option("--gif", metavar="FILE.gif", help="Write an animation.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="RECIPE", help="Show the file as this recipe reads it: turned and scaled."),
+    ] = None,
+    changes: Changes = None,
     json: Json = False,
 ) -> None:
-    """Describes one recording without a recipe: events, duration, sensor, polarity, order, and what is not known.
+    """Describes one recording: events, duration, sensor, polarity, order, and what is not known.
+
+    With --recipe, the events are those of the frames that the recipe makes.
 
     Example: `spikeport data look recordings/circle/1.npy --out look.png --gif look.gif`
     """
+    from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
     from spikeport.pipeline.stages.own_data import describe_recording
 
-    found = describe_recording(file, picture=out, gif=gif)
+    if changes and recipe is None:
+        raise UserError("--set changes a recipe, and there is none", where="data look", hint="add --recipe RECIPE")
+    read = None if recipe is None else load_recipe(find_recipe(recipe), changes)
+    found = describe_recording(file, recipe=read, picture=out, gif=gif)
     written = {name: str(path) for name, path in (("picture", out), ("gif", gif)) if path is not None}
     show(found.to_json() | written, json, [*found.lines(), *written.values()])

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from spikeport.pipeline.data.own_data.check import DataCheck, check_folder
 from spikeport.pipeline.data.own_data.frames_check import FramesCheck, check_frames, is_frames_folder
+from spikeport.pipeline.data.own_data.in_recipe import RecordingInRecipe, read_in_recipe
 from spikeport.pipeline.data.own_data.recording import RecordingDescription, describe_file
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.stages.new_recipe import check_new, recipe_of_check
 from spikeport.pipeline.stages.outputs import check_file, is_animation, is_picture
-from spikeport.pipeline.stages.settings import PathLike
+from spikeport.pipeline.stages.settings import PathLike, as_recipe
 from spikeport.progress import NamedProgress
 
 
@@ -54,12 +56,17 @@ def check_data(
 
 
 def describe_recording(
-    file: PathLike, *, picture: PathLike | None = None, gif: PathLike | None = None
-) -> RecordingDescription:
-    """Reads one event file without a recipe: events, duration, bounding box, polarity, order, and what is not known.
+    file: PathLike,
+    *,
+    recipe: Recipe | PathLike | None = None,
+    picture: PathLike | None = None,
+    gif: PathLike | None = None,
+) -> RecordingDescription | RecordingInRecipe:
+    """Reads one event file: events, duration, bounding box, polarity, order, and what is not known without a recipe.
 
     Args:
         file: an event file of any format that is read.
+        recipe: a recipe, a TOML file, or the name of a shipped recipe; the file is then described as it reads it.
         picture: a PNG with the events of six windows is written here.
         gif: an animation of 24 windows is written here.
 
@@ -74,7 +81,7 @@ def describe_recording(
     for out, kind, ours in ((picture, "preview", is_picture), (gif, "animation", is_animation)):
         if out is not None:
             check_file(Path(os.fspath(out)), kind, ours, reads=(path,))
-    found = describe_file(path)
+    found = describe_file(path) if recipe is None else read_in_recipe(path, as_recipe(recipe).data)
     if picture is not None:
         found.save_picture(Path(os.fspath(picture)))
     if gif is not None:

@@ -124,3 +124,58 @@ def test_what_is_no_recording_is_refused(spikeport, tmp_path, name, content, tex
     assert (code, out) == (2, "")
     assert text in one_line(err)
     assert not (tmp_path / "one.png").exists()
+
+
+LOOK = """
+[data]
+source = "class-folders"
+root = "."
+events = "none"
+sensor = [48, 64]
+crop = [0, 16, 48, 32]
+orientation = "rotate-90"
+width = 12
+height = 8
+steps = 4
+step_us = 50_000
+"""
+
+
+def test_a_file_as_a_recipe_reads_it(spikeport, tmp_path):
+    """A sensor of 64 x 48 on its side: (x, y) stands at (47 - y, x); rows 16 to 47 of it, a quarter of the size."""
+    columns = columns_of(7)
+    write_npy(tmp_path / "one", columns)
+    (tmp_path / "look.toml").write_text(LOOK)
+    x, y = 47 - columns["y"], columns["x"]
+    inside = (y >= 16) & (y < 48)
+    t, p, x, y = (column[inside] for column in (columns["t"], columns["p"], x // 4, (y - 16) // 4))
+    window = t - t[0] < 200_000
+    expected = np.zeros((4, 2, 8, 12), int)
+    expected[(t[window] - t[0]) // 50_000, p[window], y[window], x[window]] = 1
+    found = sp.describe_recording(tmp_path / "one.npy", recipe=tmp_path / "look.toml")
+    assert np.array_equal(found.frames, expected)
+    code, out, err = spikeport("data", "look", "one.npy", "--recipe", "look.toml", "--json", "--gif", "one.gif")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert (facts["events"], facts["in_window"]) == (inside.sum(), window.sum())
+    assert facts["box"] == {"x": [int(x.min()), int(x.max())], "y": [int(y.min()), int(y.max())]}
+    assert (facts["frames"], facts["orientation"]) == ([4, 2, 8, 12], "rotate-90")
+    with Image.open(tmp_path / "one.gif") as animation:
+        assert animation.size == (252, 168)  # 12 x 8, enlarged 21 times
+    code, out, _ = spikeport("data", "look", "one.npy", "--recipe", "look.toml", "--set", "data.orientation=rotate-270")
+    assert code == 0
+    assert "orientation rotate-270" in " ".join(out.split())
+    assert "from 48 x 32 pixels of a sensor of 48 x 64" in " ".join(out.split())
+
+
+def test_what_a_recipe_cannot_read_is_refused(spikeport, tmp_path):
+    write_npy(tmp_path / "one", columns_of(7))
+    (tmp_path / "look.toml").write_text(LOOK.replace('orientation = "rotate-90"', ""))
+    code, _, err = spikeport("data", "look", "one.npy", "--recipe", "look.toml")
+    assert code == 2
+    assert "one.npy: an event lies outside the sensor" in one_line(err)
+    code, _, err = spikeport("data", "look", "one.npy", "--set", "data.width=8")
+    assert code == 2
+    assert "--set changes a recipe, and there is none" in one_line(err)
+    code, _, err = spikeport("data", "look", "none.npy", "--recipe", "look.toml")
+    assert (code, "none.npy: no such file" in one_line(err)) == (2, True)
