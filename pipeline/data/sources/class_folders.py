@@ -17,7 +17,7 @@ from spikeport.pipeline.data.readers.frame_files import FrameSteps
 from spikeport.pipeline.data.readers.recordings import Reading, read_recording
 from spikeport.pipeline.data.readers.sensor_view import SensorView
 from spikeport.pipeline.data.sources.base import Source
-from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_classes, list_events
+from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_classes, list_events, without_small
 from spikeport.pipeline.data.sources.frame_listing import list_frames
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
@@ -51,12 +51,14 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
             )
     root = Path(data.root)
     list_recordings = list_frames if data.recordings == "frames" else list_events
-    listing = list_recordings(root / data.events)
+    every = list_recordings(root / data.events)
+    listing = without_small(every, data.drop_small_classes)
+    dropped = tuple(name for name in every.classes if name not in listing.classes)
     classes, files = listing.classes, listing.files()
     digests, official = [listing.mtime_digest], None
     if data.test_events:
         tests = list_recordings(root / data.test_events)
-        test_files = _test_files(tests, classes)
+        test_files = _test_files(tests, classes, dropped)
         digests.append(tests.mtime_digest)
         official = np.arange(len(files) + len(test_files)) >= len(files)
         files = [*files, *test_files]
@@ -64,6 +66,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     view = reading.view
     sensor = (data.height, data.width)
     facts = (reading,) if reading.frames is None else (reading, reading.frames)
+    facts = (*facts, dropped) if dropped else facts
     of = "of ready frames " if reading.frames else ""
 
     def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
@@ -74,7 +77,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         description=f"{len(files):,} recordings {of}in {len(classes)} classes from {data.events}"
         + (f" and {data.test_events}" if data.test_events else "")
         + (f", with static images from {data.images}, paired by {data.pairing}" if data.images else ", without images")
-        + ("" if view is None else f"; {view}"),
+        + ("" if view is None else f"; {view}")
+        + (f"; without the classes {', '.join(dropped)} (data.drop_small_classes)" if dropped else ""),
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
@@ -114,9 +118,9 @@ def _reading(data: Data) -> Reading:
     )  # fmt: skip
 
 
-def _test_files(listing: Listing, classes: tuple[str, ...]) -> list[EventFile]:
+def _test_files(listing: Listing, classes: tuple[str, ...], dropped: tuple[str, ...]) -> list[EventFile]:
     """The recordings of a test folder with the classes of the training folder, under the keys test/<class>/<id>."""
-    unknown = [name for name in listing.classes if name not in classes]
+    unknown = [name for name in listing.classes if name not in (*classes, *dropped)]
     if unknown:
         raise UserError(
             f"the test part has a class {unknown[0]} that the training part lacks", where=str(listing.folder),
@@ -125,6 +129,7 @@ def _test_files(listing: Listing, classes: tuple[str, ...]) -> list[EventFile]:
     return [
         replace(file, key=f"test/{file.key}", label=classes.index(listing.classes[file.label]))
         for file in listing.files()
+        if listing.classes[file.label] in classes
     ]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -60,6 +60,29 @@ class Listing:
             for label, (name, files) in enumerate(zip(self.classes, self.names, strict=True))
             for file in files
         ]
+
+
+def without_small(listing: Listing, least: int) -> Listing:
+    """A listing without its small classes; the digest stays.
+
+    Args:
+        listing: all classes.
+        least: recordings that a class must have.
+
+    Raises:
+        UserError: fewer than two classes are left.
+    """
+    counts = {name: len(files) for name, files in zip(listing.classes, listing.names, strict=True)}
+    left = [at for at, count in enumerate(counts.values()) if count >= least]
+    if len(left) < 2:
+        sizes = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:8])
+        raise UserError(
+            f"a classifier needs two classes, and {len(left)} have {least} recordings",
+            where="data.drop_small_classes", cause=f"the largest classes: {sizes}", hint="lower it",
+        )  # fmt: skip
+    return replace(
+        listing, classes=tuple(listing.classes[at] for at in left), names=tuple(listing.names[at] for at in left)
+    )
 
 
 def list_events(folder: Path, absent: MissingDependencyError | None = None) -> Listing:

@@ -218,7 +218,7 @@ def _check_classes(labels: np.ndarray, trained: np.ndarray, names: Sequence[str]
         where="data",
         cause=f"class {name} has {counts[rare]} of {len(labels)} recordings, train gets {len(trained)} of all classes",
         hint="add recordings to that class, raise data.train, lower data.validation and data.test, or leave the class "
-        "out: move its folder out of the data set",
+        f"out: data.drop_small_classes = {counts[rare] + 1} (class-folders), or move its folder out of the data set",
     )
 
 

@@ -47,6 +47,9 @@ class Data(Section):
         default="events",
         description="class-folders: what a recording is: events, or ready frames (an array, or a folder of pictures)",
     )
+    drop_small_classes: Count = Field(
+        default=0, description="class-folders: classes with fewer recordings than this are left out; 0: none is"
+    )
     pairing: Literal["id", "class"] = Field(
         default="id", description="which image a recording was made from: known by its id, or only its class"
     )
@@ -151,7 +154,7 @@ class Data(Section):
         if self.source != "class-folders":
             for name, default in (
                 ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sort", False), ("sensor", ()),
-                ("crop", ()), ("test_events", ""), ("recordings", "events"),
+                ("crop", ()), ("test_events", ""), ("recordings", "events"), ("drop_small_classes", 0),
             ):  # fmt: skip
                 if getattr(self, name) != default:
                     raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
@@ -202,6 +205,8 @@ class Data(Section):
                 raise ValueError(f"with {name}, train is all that validation and test leave: leave train out")
         if self.test_events and self.split != "official":
             raise ValueError('test_events is the test part: set split = "official"')
+        if self.splits and self.drop_small_classes:
+            raise ValueError("splits has a line for each recording: remove small classes from it and from the folder")
         if self.splits and self.folds:
             raise ValueError("splits states the parts; leave folds out, or give only group")
         try:

@@ -254,3 +254,44 @@ def test_images_of_test_recordings_are_held_out_where_ids_are_shared(tmp_path: P
     assert not {"test/bee/000", "test/cat/001"} & set(found.static.keys)
     with pytest.raises(UserError, match="two recordings claim one image"):
         load_dataset(with_test_folder(tmp_path, images="pictures"), cache=tmp_path / "cache")
+
+
+def test_small_classes_are_left_out_on_request(tmp_path: Path) -> None:
+    """Bees lose all but two recordings; cats become class 1, with their own files and images."""
+    settings = with_pictures(tmp_path).model_copy(update={"validation": 2, "test": 4})
+    for number in range(2, 8):
+        (tmp_path / "events/bee" / f"00{number}.npz").unlink()
+    with pytest.raises(UserError, match=r"class 'bee' has 2 of 18 .* data\.drop_small_classes = 3 \(class-folders"):
+        load_dataset(settings.model_copy(update={"test": 14}), cache=tmp_path / "cache")
+    every, found = (load(settings.model_copy(update={"drop_small_classes": least})) for least in (2, 3))
+    assert every.classes == CLASSES
+    assert (found.classes, len(found.keys)) == (("ant", "cat"), 16)
+    assert every.content_hash() != found.content_hash()
+    assert every.mtime_digest != found.mtime_digest
+    assert [found.labels[row] for row, key in enumerate(found.keys) if key.startswith("cat/")] == [1] * 8
+    assert found.description.endswith("; without the classes bee (data.drop_small_classes)")
+    recorded = {one.key: one.events for one in every.read()}
+    for one in found.read():
+        np.testing.assert_array_equal(one.events, recorded[one.key])
+    assert {key.partition("/")[0] for key in found.images.keys} == {"ant", "cat"}
+    with pytest.raises(UserError, match=r"data\.drop_small_classes: .*0 have 9 recordings"):
+        load(settings.model_copy(update={"drop_small_classes": 9}))
+
+
+def test_small_classes_are_left_out_of_the_test_folder(tmp_path: Path) -> None:
+    settings = with_pictures(tmp_path)
+    for name in CLASSES:
+        write_recording(tmp_path / "held" / name / "000.npz", 5)
+    (tmp_path / "events/ant/007.npz").unlink()
+    changes = {
+        "images": "",
+        "test_events": "held",
+        "split": "official",
+        "test": 0,
+        "validation": 2,
+        "drop_small_classes": 8,
+    }
+    found = load_dataset(settings.model_copy(update=changes), cache=tmp_path / "cache")
+    assert found.classes == ("bee", "cat")
+    assert found.test.keys == ("test/bee/000", "test/cat/000")
+    assert found.test.labels.tolist() == [0, 1]
