@@ -1,7 +1,7 @@
 """Reads recordings that are frames already: an array `[T, 2, H, W]` in .npy or .npz, or a folder of pictures.
 
-Every value that is not 0 becomes 1, as in all frames here. An array with one channel, `[T, 1, H, W]` or `[T, H, W]`,
-has negative values OFF and positive ones ON; without negative values all of it is ON.
+Every value that is not 0 becomes 1, or stays a count where the recipe asks for counts. An array with one channel,
+`[T, 1, H, W]` or `[T, H, W]`, has negative values OFF and positive ones ON; without negative values all of it is ON.
 """
 
 from __future__ import annotations
@@ -40,38 +40,68 @@ class FrameSteps:
         steps: frames of a recording.
         step_us: duration of a frame in microseconds.
         size: height and width of a frame in the file.
+        counts: largest count of events in a pixel; 0: frames are 0 and 1.
     """
 
     steps: int
     step_us: int
     size: tuple[int, int]
+    counts: int = 0
 
 
-def read_frames(path: Path) -> np.ndarray:
+class NotCountsError(EventFileError):
+    """Frames that are not counts of events, where `data.counts` asks for them."""
+
+
+def read_frames(path: Path, counts: int = 0) -> np.ndarray:
     """The frames of one recording.
 
     Args:
         path: a .npy or .npz file, or a folder of pictures.
+        counts: largest count; 0: frames are 0 and 1.
 
     Returns:
-        bool `[T, 2, H, W]`, channel 0 is OFF.
+        bool `[T, 2, H, W]`, or uint8 if they are counts; channel 0 is OFF.
 
     Raises:
         EventFileError: it holds no frames, or what they mean is not known.
         UserError: a picture cannot be read.
     """
-    frames = read_pictures(path) if path.is_dir() else _two_channels(_array(path))
+    if path.is_dir():
+        if counts:
+            hint = "store counts as arrays, or leave data.counts out"
+            raise NotCountsError("pictures hold colors", message="these frames are not counts", hint=hint)
+        return _pictures(path)
+    return two_channel_counts(_array(path), counts) if counts else two_channels(_array(path))
+
+
+def _pictures(folder: Path) -> np.ndarray:
+    frames = read_pictures(folder)
+    check_density(frames)
+    return frames
+
+
+def check_density(frames: np.ndarray) -> None:
+    """Checks that frames are those of events, not pictures of a scene.
+
+    Args:
+        frames: bool `[T, 2, H, W]`.
+
+    Raises:
+        EventFileError: more than 90 % of the pixels have a value.
+    """
     active = float(frames.any(axis=1).mean()) if frames.size else 0.0
     if active > _DENSE:
         raise EventFileError(
             f"{active:.0%} of its pixels are not 0 in a frame", message="these frames are not those of events",
             hint="store 0 where no event fell; gray pictures of a scene are no event frames",
         )  # fmt: skip
-    return frames
 
 
 def read_frame_events(path: Path, wanted: FrameSteps) -> np.ndarray:
-    """The frames of one recording as events: one for each value that is not 0, at the time at which its frame begins.
+    """The frames of one recording as events, at the time at which their frame begins.
+
+    There is one event for each value that is not 0, or as many as it counts.
 
     Args:
         path: a .npy or .npz file, or a folder of pictures.
@@ -84,7 +114,7 @@ def read_frame_events(path: Path, wanted: FrameSteps) -> np.ndarray:
         EventFileError: it has other frames.
         UserError: a picture cannot be read.
     """
-    frames = read_frames(path)
+    frames = read_frames(path, wanted.counts)
     steps, _, height, width = frames.shape
     if steps != wanted.steps:
         raise EventFileError(
@@ -98,7 +128,11 @@ def read_frame_events(path: Path, wanted: FrameSteps) -> np.ndarray:
             hint=f"set data.height = {height} and data.width = {width}, or data.sensor = [{width}, {height}] to scale "
             "them to height and width",
         )
-    step, polarity, y, x = np.nonzero(frames)
+    found = np.nonzero(frames)
+    if wanted.counts:
+        check_size(int(frames.sum()) * EVENT_DTYPE.itemsize, frames.nbytes)
+        found = tuple(each.repeat(frames[found]) for each in found)
+    step, polarity, y, x = found
     events = np.empty(len(step), EVENT_DTYPE)
     events["t"], events["p"], events["y"], events["x"] = step * wanted.step_us, polarity, y, x
     return events
@@ -157,8 +191,49 @@ def _values(file: IO[bytes], size: int, stored: int) -> np.ndarray:
     return np.frombuffer(file.read(count), dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _two_channels(values: np.ndarray) -> np.ndarray:
-    """bool `[T, 2, H, W]` of an array with two channels, one, or none."""
+def two_channels(values: np.ndarray) -> np.ndarray:
+    """Frames of 0 and 1 of an array with two channels, one, or none.
+
+    Args:
+        values: `[T, 2, H, W]`, `[T, 1, H, W]` or `[T, H, W]`.
+
+    Returns:
+        bool `[T, 2, H, W]`, channel 0 is OFF.
+
+    Raises:
+        EventFileError: the array has another shape, or its values have no known meaning.
+    """
+    found = _channels(values)
+    check_density(found != 0)
+    if found.size and found.max() > 1:
+        note("frames hold counts: every value above 0 is taken as 1; data.counts keeps them")
+    return found != 0
+
+
+def two_channel_counts(values: np.ndarray, most: int) -> np.ndarray:
+    """Frames of counts of an array with two channels, one, or none.
+
+    Args:
+        values: whole numbers `[T, 2, H, W]`, `[T, 1, H, W]` or `[T, H, W]`.
+        most: the largest count, at most 255; larger ones become it.
+
+    Returns:
+        uint8 `[T, 2, H, W]`, channel 0 is OFF.
+
+    Raises:
+        NotCountsError: the values are not whole numbers.
+        EventFileError: the array has another shape, or its values have no known meaning.
+    """
+    if values.dtype.kind not in "iub" or (values.ndim == 4 and values.shape[1] == 2 and values.min(initial=0) < 0):
+        raise NotCountsError(
+            f"they are {values.dtype} from {values.min(initial=0)} to {values.max(initial=0)}",
+            message="these frames are not counts", hint="store whole numbers from 0, or leave data.counts out",
+        )  # fmt: skip
+    return np.minimum(_channels(values), most).astype(np.uint8)
+
+
+def _channels(values: np.ndarray) -> np.ndarray:
+    """Values `[T, 2, H, W]` from 0 on, channel 0 is OFF."""
     if values.ndim not in (3, 4) or (values.ndim == 4 and values.shape[1] not in (1, 2)):
         hint = "store frames as [T, 2, H, W]"
         if values.ndim == 4 and values.shape[3] in (1, 2):
@@ -170,9 +245,7 @@ def _two_channels(values: np.ndarray) -> np.ndarray:
         raise unknown_layout(f"an array {describe(values)}", hint, _TAKEN)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise unknown_layout("frames with values that are not finite", "store 0 where no event fell", _TAKEN)
-    least, most = (values.min(), values.max()) if values.size else (0, 0)
-    if most > 1:
-        note("frames hold counts: every value above 0 is taken as 1")
+    least = values.min(initial=0)
     if values.ndim == 4 and values.shape[1] == 2:
         if least < 0:
             raise unknown_layout(
@@ -180,9 +253,9 @@ def _two_channels(values: np.ndarray) -> np.ndarray:
                 "store how many events fell in each channel, or one channel with negative values for OFF",
                 _TAKEN,
             )
-        return values != 0
+        return values
     one = values if values.ndim == 3 else values[:, 0]
     if least < 0:
-        return np.stack([one < 0, one > 0], axis=1)
+        return np.stack([np.where(one < 0, -one, 0), np.where(one > 0, one, 0)], axis=1)
     note("frames have one channel and no negative value: all events are taken as ON")
-    return np.stack([np.zeros(one.shape, bool), one > 0], axis=1)
+    return np.stack([np.zeros_like(one), one], axis=1)

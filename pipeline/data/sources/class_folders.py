@@ -111,7 +111,7 @@ def _reading(data: Data) -> Reading:
     """How the recipe's event files are read."""
     view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
     size = view.sensor if view else (data.height, data.width)
-    frames = FrameSteps(data.steps, data.step_us, size) if data.recordings == "frames" else None
+    frames = FrameSteps(data.steps, data.step_us, size, data.counts) if data.recordings == "frames" else None
     return Reading(
         orientation=data.orientation, columns=data.columns, time_unit=data.time_unit, sort=data.sort, view=view,
         frames=frames,

@@ -165,7 +165,7 @@ class Data(Section):
         if self.recordings == "frames":
             for name, default in (
                 ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sort", False),
-                ("window", "first"),
+                ("window", "first"), ("train_windows", 1),
             ):  # fmt: skip
                 if getattr(self, name) != default:
                     raise ValueError(f'{name} is for events: leave it out, or set recordings = "events"')

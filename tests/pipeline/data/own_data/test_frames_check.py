@@ -15,7 +15,10 @@ from spikeport import notes
 @pytest.mark.parametrize(
     ("write", "note"),
     [
-        (npy(lambda frames: counts(frames).astype(np.int16)), "frames hold counts: every value above 0 is taken as 1"),
+        (
+            npy(lambda frames: counts(frames).astype(np.int16)),
+            "frames hold counts: every value above 0 is taken as 1; data.counts keeps them",
+        ),
         (IN_COLOR, "frames are pictures in color: red is taken as OFF, green as ON"),
     ],
 )

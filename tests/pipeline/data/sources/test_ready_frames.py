@@ -50,7 +50,7 @@ def nothing_was_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notes, "_printed", set())
 
 
-COUNTED = "note: frames hold counts: every value above 0 is taken as 1"
+COUNTED = "note: frames hold counts: every value above 0 is taken as 1; data.counts keeps them"
 ALL_ON = "note: frames have one channel and no negative value: all events are taken as ON"
 RED = "note: frames are pictures in color: red is taken as OFF, green as ON"
 GRAYS = "note: frames are gray pictures: darker than the background is taken as OFF, brighter as ON"
@@ -124,6 +124,36 @@ def test_frames_of_unknown_meaning_are_refused_with_the_way_out(spikeport, name:
     assert (code, out) == (2, "")
     for word in ("mine/circle/rec.0", "Hint: ", *words):
         assert word in one_line(err)
+
+
+@pytest.mark.parametrize("most", [2, 15])
+def test_counts_are_kept_where_the_recipe_asks_for_them(spikeport, most: int) -> None:
+    expected = written(Path("mine"), npy(lambda f: counts(f).astype(np.int16)))
+    code, _, err = spikeport("data", "info", recipe(counts=most))
+    assert (code, err) == (0, "")
+    assert same(loaded(), {key: np.minimum(counts(frames), most) for key, frames in expected.items()})
+
+
+def test_signed_counts_of_one_channel_are_kept(spikeport) -> None:
+    expected = written(Path("mine"), npy(lambda f: 3 * signed(f).astype(np.int64)), both=False)
+    recipe(counts=15)
+    assert same(loaded(), {key: 3 * frames for key, frames in expected.items()})
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (IN_COLOR, "these frames are not counts: pictures hold colors"),
+        (npy(lambda f: f * 0.5), "these frames are not counts: they are float64 from 0.0 to 0.5"),
+        (npy(lambda f: -counts(f)), "these frames are not counts: they are int64 from -3 to 0"),
+    ],
+)
+def test_what_is_no_count_is_refused_where_counts_are_asked_for(spikeport, write: Write, words: str) -> None:
+    written(Path("mine"), write)
+    code, _, err = spikeport("data", "info", recipe(counts=15))
+    assert code == 2
+    assert words in one_line(err)
+    assert "leave data.counts out" in err
 
 
 def _gap() -> None:
