@@ -22,8 +22,9 @@ class Recording:
     """Events of one recording.
 
     Attributes:
-        events: structured array `[N]` with `t` (microseconds, int64), `x`, `y`, `p`.
-        sensor: height and width of the sensor in pixels.
+        events: structured array `[N]` with `t` (microseconds, int64), `x`, `y`, `p`; x is the channel of a
+            one-dimensional input, whose y and p are 0.
+        sensor: height and width of the sensor in pixels; 1 and the number of channels of a one-dimensional input.
         label: number of its class.
         key: name that is unique in its data set.
         origin: the file it was read from, for error messages.
@@ -75,7 +76,8 @@ class EventSplit:
     """Binned recordings of one part; a map-style data set of (frames, label) or (frames, label, image).
 
     Attributes:
-        frames: uint8 `[N, T, 2, H, W]` of 0 and 1, which a training part keeps as bits, or counts.
+        frames: uint8 `[N, T, 2, H, W]` or `[N, T, channels]` of 0 and 1, which a training part keeps as bits, or
+            counts.
         labels: int64 `[N]`.
         keys: `N` texts.
         paired_images: the images that the recordings were made from, in the same order, or None.
@@ -96,7 +98,7 @@ class EventSplit:
         return len(self.keys)
 
     def __getitem__(self, index: int) -> Sample:
-        """Frames uint8 `[T, 2, H, W]`, the label, and the image uint8 `[C, h, w]` where images are paired."""
+        """Frames uint8 `[T, 2, H, W]` or `[T, N]`, the label, and the image uint8 `[C, h, w]` of paired images."""
         if not -len(self) <= index < len(self):  # ends a loop over a data set
             raise IndexError(f"{index} is not in a part of {len(self)} recordings")
         frames, label = self.frames[index], int(self.labels[index])

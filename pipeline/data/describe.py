@@ -23,13 +23,14 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         dataset: the data set.
     """
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    steps, channels, height, width = dataset.train.frames.shape[1:]
+    shape = dataset.train.frames.shape[1:]
+    names = ("steps", "channels", "height", "width")[: len(shape)]
     return {
         "name": dataset.name,
         "description": dataset.description,
         "simulated": dataset.simulated,
         "classes": list(dataset.classes),
-        "frames": {"steps": steps, "channels": channels, "height": height, "width": width},
+        "frames": dict(zip(names, shape, strict=True)),
         "dt_s": dataset.dt_s,
         "splits": {name: _split(part, len(dataset.classes)) for name, part in splits.items()},
         "static": {
@@ -52,7 +53,7 @@ def _split(part: EventSplit, classes: int) -> dict[str, object]:
         "events_per_recording": None
         if counts is None or not len(counts)
         else {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
-        # of all pixels, both polarities, all steps
+        # of all pixels or channels, both polarities, all steps
         "active_share": float((np.asarray(part.frames) > 0).mean()) if len(part.frames) else None,
     }
 

@@ -72,6 +72,8 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
 
 def _hint_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
     """A hint for events outside the sensor, from their bounding box."""
+    if height == 1 and not y.any():
+        return "set data.channels, or data.width of a sensor of one row, to the number of channels"
     if min(x.min(), y.min()) >= 1 and x.max() <= width and y.max() <= height:
         return f"these coordinates seem to count from 1: {reading_from_one(height, width)}, or subtract 1 from x and y"
     if min(x.min(), y.min()) >= 0 and x.max() < height and y.max() < width:

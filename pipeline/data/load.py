@@ -91,7 +91,18 @@ def _load_source(data: Data, progress: NamedProgress | None) -> RawDataset:
             where="data.source",
             hint=f"use one of {', '.join(SOURCES)}, or package.module:factory for your own",
         )
-    return SOURCES[data.source].load(data, progress)
+    source = SOURCES[data.source]
+    if source.channels is None and data.channels is not None:
+        raise UserError(
+            f"recordings of {source.name} have height and width", where="data.channels", hint="leave channels out"
+        )
+    if source.channels is not None and not 1 <= (data.channels or 0) <= source.channels:
+        raise UserError(
+            f"recordings of {source.name} have {source.channels} channels",
+            where="data.channels",
+            hint=f"set data.channels = {source.channels}; or less, which joins neighbors",
+        )
+    return source.load(data, progress)
 
 
 def _bin(found: RawDataset, binning: Binning, progress: NamedProgress | None) -> Frames:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
 MOST_STEPS = 12  # most frames in a row; more would be too small to read
 LEGEND = "orange: brighter (ON), blue: darker (OFF), white: both"
+RASTER_LEGEND = "time to the right, channels downward; orange: a spike"
 PALETTE = np.array([[0.09, 0.09, 0.11], [0.25, 0.55, 0.95], [1.0, 0.6, 0.15], [1.0, 1.0, 1.0]])  # none, OFF, ON, both
 
 
@@ -25,7 +26,8 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
 
     Rows are training recordings, or test recordings if there are none for training. They are drawn by class with a
     seed, which the title names. The first column is the paired image, or an image of the same class. The other columns
-    are frames: ON is orange, OFF is blue, both is white. Of many time steps, evenly spaced ones are shown.
+    are frames: ON is orange, OFF is blue, both is white. Of many time steps, evenly spaced ones are shown. Recordings
+    of a one-dimensional input are rasters: time steps to the right, channels downward.
 
     Args:
         dataset: the data set.
@@ -35,6 +37,18 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
     part = dataset.train if len(dataset.train.keys) else dataset.test
     drawn = draw(count, len(part.labels), part.labels)
     rows = drawn.rows[np.argsort(part.labels[drawn.rows], kind="stable")]
+    if part.frames.ndim == 3:
+        figure, legend = _rasters(dataset, part, rows), RASTER_LEGEND
+    else:
+        figure, legend = _frames(dataset, part, rows), LEGEND
+    origin = "simulated events" if dataset.simulated else "recorded events"
+    title = f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}"
+    figure.suptitle(f"{title}\n{words(drawn.as_dict())}", fontsize=9)
+    save_picture(figure, path)
+
+
+def _frames(dataset: Dataset, part: EventSplit, rows: np.ndarray) -> Figure:
+    """Frames of these recordings, one recording in each row."""
     steps = part.frames.shape[1]
     picked = np.unique(np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int))
     height, width = part.frames.shape[-2:]
@@ -48,10 +62,16 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
         line[0].set_ylabel(f"class {dataset.classes[part.labels[row]]}", fontsize=8)
         for axis, step in zip(line[1:], picked, strict=True):
             axis.imshow(_color(part.frames[row, step]), interpolation="nearest")
-    origin = "simulated events" if dataset.simulated else "recorded events"
-    title = f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {LEGEND}"
-    figure.suptitle(f"{title}\n{words(drawn.as_dict())}", fontsize=9)
-    save_picture(figure, path)
+    return figure
+
+
+def _rasters(dataset: Dataset, part: EventSplit, rows: np.ndarray) -> Figure:
+    """Rasters of these recordings, one recording in each row."""
+    figure, axes = picture_grid(len(rows), 1, (10, 1.6 * len(rows) + 0.9))
+    for (axis,), row in zip(axes, rows, strict=True):
+        axis.set_ylabel(f"class {dataset.classes[part.labels[row]]}", fontsize=8)
+        axis.imshow(PALETTE[2 * (part.frames[int(row)].T > 0)], interpolation="nearest", aspect="auto")
+    return figure
 
 
 def picture_grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:

@@ -10,6 +10,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset, EventSplit
 from spikeport.pipeline.data.events import reading_from_one
 from spikeport.pipeline.data.frames.binning import Binning
+from spikeport.values import Shape
 
 LOST = 0.5  # share of the events in the window below which a warning is printed
 USELESS = 0.01  # share below which the data set is refused
@@ -34,8 +35,8 @@ class WindowMeasures(TypedDict):
         duration_us: durations of the recordings.
         inside: share of all events that lie in the window.
         empty_frames: share of frames without an event.
-        box: first and last column `x` and row `y` with an event.
-        on: share of ON events.
+        box: first and last column `x` and row `y` with an event; of a one-dimensional input, `channel`.
+        on: share of ON events; None for a one-dimensional input, which has no polarity.
     """
 
     window_us: int
@@ -43,7 +44,7 @@ class WindowMeasures(TypedDict):
     inside: float
     empty_frames: float
     box: dict[str, list[int]]
-    on: float
+    on: float | None
 
 
 class WindowFacts(WindowMeasures):
@@ -64,7 +65,8 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
     """
     parts = [_recording_facts(part) for part in (dataset.train, dataset.validation, dataset.test)]
     counted = [part[part["events"] > 0] for part in parts if part is not None]
-    steps, _, height, width = dataset.test.frames.shape[1:]
+    steps, *frame = dataset.test.frames.shape[1:]
+    plane = len(frame) > 1
     if not any(len(part) for part in counted):
         return None
     facts = np.concatenate(counted)
@@ -76,10 +78,13 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
         },
         "inside": float(facts["in_window"].sum() / events.sum()),
         "empty_frames": float(facts["empty"].mean() / steps),
-        "box": {axis: [int(facts[f"{axis}_min"].min()), int(facts[f"{axis}_max"].max())] for axis in "xy"},
-        "on": float(facts["on"].sum() / events.sum()),
+        "box": {
+            name: [int(facts[f"{axis}_min"].min()), int(facts[f"{axis}_max"].max())]
+            for name, axis in ((("x", "x"), ("y", "y")) if plane else (("channel", "x"),))
+        },
+        "on": float(facts["on"].sum() / events.sum()) if plane else None,
     }  # fmt: skip
-    warnings = _warnings(facts, found, steps, (height, width))
+    warnings = _warnings(facts, found, steps, tuple(frame[1:] if plane else frame))
     return {**found, "warnings": [*warnings, *_of_cuts(dataset.train, found["window_us"])]}
 
 
@@ -150,7 +155,7 @@ def period(us: float) -> str:
     return f"{us / size:.4g} {unit}"
 
 
-def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: tuple[int, int]) -> list[str]:
+def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: Shape) -> list[str]:
     window, count = found["window_us"], len(facts)
     sentences = []
     poor = int((facts["in_window"] < USELESS * facts["events"]).sum())
@@ -222,7 +227,12 @@ def _too_short(facts: np.ndarray, window: int) -> str:
     return f"the median recording lasts {period(core)}: lower data.step_us, or data.steps"
 
 
-def _of_places(found: WindowMeasures, sensor: tuple[int, int]) -> list[str]:
+def _of_places(found: WindowMeasures, sensor: Shape) -> list[str]:
+    if len(sensor) == 1:
+        first, last = found["box"]["channel"]
+        if last - first + 1 >= sensor[0] / 4:
+            return []
+        return [f"all events lie in channels {first} to {last} of {sensor[0]}: are there fewer (data.channels)?"]
     (left, right), (top, bottom) = found["box"]["x"], found["box"]["y"]
     height, width = sensor
     sentences, where = [], f"all events lie in x {left} to {right}, y {top} to {bottom} of {width} x {height} pixels"

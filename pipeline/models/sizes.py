@@ -32,7 +32,7 @@ def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
 
     Args:
         student: the student.
-        input_shape: `(C, H, W)` of a frame.
+        input_shape: `(C, H, W)`, or `(N,)`, of a frame.
     """
     training = student.training
     student.eval()

@@ -44,7 +44,7 @@ def load_student(
 
     Args:
         recipe: of its run.
-        input_shape: `(C, H, W)` of a frame.
+        input_shape: `(C, H, W)`, or `(N,)`, of a frame.
         classes: number of outputs.
         path: safetensors file.
         stage: "float" as trained, or "quantized": on the integer grid in Loihi numerics, without batch norm and static

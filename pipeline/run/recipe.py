@@ -13,7 +13,7 @@ from spikeport.pipeline.run.sections.distillation import Distillation, Synthesis
 from spikeport.pipeline.run.sections.evaluation import Check, Profile
 from spikeport.pipeline.run.sections.fields import FileName, Section, SignedSeed
 from spikeport.pipeline.run.sections.networks import Student, Teacher
-from spikeport.pipeline.run.sections.training import Augmentation, Quantization, Training
+from spikeport.pipeline.run.sections.training import PLANE, Augmentation, Quantization, Training
 
 
 class Recipe(Section):
@@ -38,9 +38,20 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _shift_is_within_the_frame(self) -> Recipe:
-        side, shift = max(self.data.height, self.data.width), self.augmentation.shift
+        side, shift = max(self.data.frame_size), self.augmentation.shift
         if shift > side:
             raise ValueError(f"augmentation.shift = {shift} is more than the frames' side, {side}")
+        return self
+
+    @model_validator(mode="after")
+    def _augmentations_have_their_axes(self) -> Recipe:
+        if self.data.channels is not None:
+            for name in PLANE:
+                if getattr(self.augmentation, name):
+                    raise ValueError(
+                        f"augmentation.{name} needs frames with height and width; these are {self.data.channels} "
+                        "channels: use shift, time_shift, time_jitter, event_drop or noise"
+                    )
         return self
 
     @property

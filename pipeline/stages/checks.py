@@ -36,15 +36,22 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         from spikeport.pipeline.training.first_weights import student_origin
         from spikeport.pipeline.training.plugins import check_plugins
 
-    frame = recipe.data.height, recipe.data.width
     _check_settings(recipe)
     check_spec(spec := method_spec(recipe.distillation))
     if recipe.data.counts:
         check_counts(recipe, spec)
-    check_teacher(recipe.teacher, frame)
+    if recipe.data.channels is None:
+        check_teacher(recipe.teacher, recipe.data.frame_size)
+    elif recipe.distillation.method != "baseline":
+        raise UserError(
+            f"{recipe.distillation.method} needs images of the frames' height and width, and the input is "
+            f"{recipe.data.channels} channels",
+            where="distillation.method",
+            hint='set distillation.method = "baseline"',
+        )
     check_plugins(recipe.training)
     student_origin(recipe)
-    return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
+    return check_student(recipe.student, recipe.data.frame_shape, for_netx=for_netx).for_netx
 
 
 def _check_settings(recipe: Recipe) -> None:

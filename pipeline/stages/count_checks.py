@@ -40,7 +40,7 @@ def check_counts(recipe: Recipe, spec: MethodSpec) -> None:
             hint=f"set {' and '.join(on)} to 0, or leave data.counts out",
         )
     with torch.random.fork_rng(devices=[]):
-        student = build_student(recipe.student, (2, recipe.data.height, recipe.data.width), 2, norm=False)
+        student = build_student(recipe.student, recipe.data.frame_shape, 2, norm=False)
     inputs = next(iter(student.weight_layers())).synapse.weight[0].numel()
     if (largest := inputs * WEIGHT_LIMIT * counts) > EXACT:
         raise UserError(

@@ -44,7 +44,7 @@ def export(context: Context) -> StageOutput:
 
     run, dataset = context.run, context.dataset
     student = load_student(context, context.recipe.distillation.method, "quantized")
-    _, height, width = input_shape = dataset.test.frames.shape[2:]
+    input_shape = dataset.test.frames.shape[2:]
     graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student), wiring=student.wiring())
     nir_file, metadata = run.file("student.nir"), metadata_path(run.file("student.nir"))
     graph.save(nir_file)
@@ -55,8 +55,10 @@ def export(context: Context) -> StageOutput:
     write_frames(run.file("test-frames.npz"), np.asarray(dataset.test.frames), dataset.test.labels)
     files = ["student.nir", metadata.name, "student.net", "test-frames.npz"]
     teacher = load_teacher(context)
-    if teacher is not None and not export_teacher(teacher, (3, height, width), run.file("teacher.onnx")):
-        files.append("teacher.onnx")
+    if teacher is not None:
+        _, height, width = input_shape
+        if not export_teacher(teacher, (3, height, width), run.file("teacher.onnx")):
+            files.append("teacher.onnx")
     return StageOutput(result=ExportResult(quantization=tuple(table)), files=tuple(files))
 
 

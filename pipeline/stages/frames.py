@@ -29,7 +29,7 @@ def save_frames(
 
     Args:
         recipe: a recipe, a TOML file, or the name of a shipped recipe.
-        out: the .npz file, with `frames` uint8 `[N, T, 2, H, W]` and `labels` int64 `[N]`.
+        out: the .npz file, with `frames` uint8 `[N, T, 2, H, W]` or `[N, T, channels]`, and `labels` int64 `[N]`.
         part: part of the data set.
         count: recordings that are drawn by class; 0: all.
         seed: seed of the draw.

@@ -44,7 +44,7 @@ def load_dataset(recipe: Recipe | PathLike, *, progress: ProgressLike = None) ->
 
     Returns:
         The data set with `train`, `validation`, `test` and `static`. The three parts are `torch.utils.data.Dataset`
-        objects of (frames uint8 `[T, 2, H, W]`, label) or (frames, label, image uint8 `[C, h, w]`).
+        objects of (frames uint8 `[T, 2, H, W]` or `[T, channels]`, label) or (frames, label, image uint8 `[C, h, w]`).
 
     Raises:
         UserError: the data cannot be used as the recipe says.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from data_folders import write_idx
 from PIL import Image
+from spike_trains import write_part
 
 from spikeport.pipeline.run.sections.data import Data
 
@@ -158,6 +159,20 @@ def pokerdvs(root: Path, sessions: int = 6) -> Data:
     return _data("pokerdvs", root, height=35, width=35, validation=4, test=8, step_us=5_000)
 
 
+def shd(root: Path) -> Data:
+    """Four words of three speakers, of whom the third is tested only."""
+    write_part(root / "SHD" / "shd_train.h5", (0, 1), 3)
+    write_part(root / "SHD" / "shd_test.h5", (1, 2), 1)
+    return _data("shd", root, channels=700, split="official", validation=4, test=8, step_us=150_000)
+
+
+def ssc(root: Path) -> Data:
+    """Three words in three parts."""
+    for part, each in (("train", 3), ("valid", 2), ("test", 1)):
+        write_part(root / "SSC" / f"ssc_{part}.h5", (each, each + 7), each, 3)
+    return _data("ssc", root, channels=140, split="official", validation=6, test=6, step_us=150_000)
+
+
 SETS = {
     "nmnist": nmnist,
     "ncaltech101": ncaltech101,
@@ -167,8 +182,10 @@ SETS = {
     "ncars": ncars,
     "asldvs": asldvs,
     "pokerdvs": pokerdvs,
+    "shd": shd,
+    "ssc": ssc,
 }
-WITHOUT_IMAGES = ("dvsgesture", "ncars", "asldvs", "pokerdvs")
+WITHOUT_IMAGES = ("dvsgesture", "ncars", "asldvs", "pokerdvs", "shd", "ssc")
 
 
 def _data(source: str, root: Path, **more: Any) -> Data:

@@ -58,6 +58,10 @@ def _scale(frames: Tensor, reach: float, labels: Tensor | None, generator: torch
 
 
 def _shift(frames: Tensor, reach: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    if frames.ndim == 3:  # channels are a plane of one row
+        offsets = symmetric_integers(reach, (frames.shape[1], 1), generator)
+        row = frames[:, :, None, None]
+        return shift(row, torch.cat([torch.zeros_like(offsets), offsets], 1))[:, :, 0, 0]
     return shift(frames, symmetric_integers(reach, (frames.shape[1], 2), generator))
 
 
@@ -107,7 +111,7 @@ def augment(
     device.
 
     Args:
-        frames: `[T, B, C, H, W]` of 0 and 1, or counts.
+        frames: `[T, B, C, H, W]` or `[T, B, N]`, of 0 and 1, or counts; augmentations of `PLANE` need height and width.
         recipe: the section [augmentation].
         generator: random generator on the CPU.
         labels: `[B]`, needed for `mix` alone; they do not change.

@@ -1,4 +1,6 @@
-"""Dropped, added and delayed events. Frames are 0 and 1, `[T, B, C, H, W]`, or counts where a function says so."""
+"""Dropped, added and delayed events. Frames are 0 and 1, `[T, B, C, H, W]` or `[T, B, N]`, or counts where a function
+says so.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> T
     """Drops each event of sample b with probability `shares[b]`, to 1/256 and exactly in the mean.
 
     Args:
-        frames: `[T, B, C, H, W]`.
+        frames: `[T, B, C, H, W]` or `[T, B, N]`.
         shares: probabilities `[B]`.
         generator: random numbers, on the CPU.
     """
@@ -22,7 +24,7 @@ def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> T
         left = torch.empty(frames.shape, dtype=torch.uint8)
         thin(frames.contiguous().flatten(2).numpy(), draws.flatten(2).numpy(), limits.numpy(), left.flatten(2).numpy())
         return left
-    mask = reaches(draws, limits[:, None, None, None]).to(frames.device)
+    mask = reaches(draws, _by_sample(limits, frames)).to(frames.device)
     return frames.contiguous() * mask.to(frames.dtype)
 
 
@@ -44,7 +46,7 @@ def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tenso
     """Adds events at uniform places: in the mean `share` of all pixels and time steps.
 
     Args:
-        frames: `[T, B, C, H, W]`.
+        frames: `[T, B, C, H, W]` or `[T, B, N]`.
         share: probability of an event, 0 to 1.
         generator: random numbers, on the CPU.
     """
@@ -59,7 +61,7 @@ def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
     """Delays sample b by `delays[b]` time steps (earlier if negative); steps that come in are empty.
 
     Args:
-        frames: `[T, B, C, H, W]`.
+        frames: `[T, B, C, H, W]` or `[T, B, N]`.
         delays: integers `[B]`, time steps.
     """
     moved = frames.new_zeros(frames.shape)
@@ -77,11 +79,11 @@ def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Ten
     direction only, and stays in half of these cases.
 
     Args:
-        frames: `[T, B, C, H, W]`.
+        frames: `[T, B, C, H, W]` or `[T, B, N]`.
         share: probability, 0 to 1.
         generator: random numbers, on the CPU.
     """
-    half = below(torch.full((frames.shape[1],), share / 2), generator)[:, None, None, None]
+    half = _by_sample(below(torch.full((frames.shape[1],), share / 2), generator), frames)
     draws = levels(frames.shape, generator)
     events = frames.contiguous().bool()
     earlier = events & ~reaches(draws, half).to(frames.device)
@@ -92,3 +94,8 @@ def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Ten
     moved[:-1] |= earlier[1:]
     moved[1:] |= later[:-1]
     return moved.to(frames.dtype)
+
+
+def _by_sample(values: Tensor, frames: Tensor) -> Tensor:
+    """Values `[B]` with the axes of `frames` behind them."""
+    return values.view(-1, *[1] * (frames.ndim - 2))

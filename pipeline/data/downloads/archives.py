@@ -15,7 +15,7 @@ class Archive:
         into: folder below the root that it is unpacked into.
         content_folder: folder that is there afterwards.
         layout: how the files lie in `content_folder`, for people.
-        suffix: extensions of the files that it brings.
+        suffix: extensions of the files that it brings, or whole names.
         count: smallest number of these files.
         tonic: class of tonic.datasets, and prefix of its attributes, that know address and MD5; None if tonic does not.
         url: address, without `tonic`.
@@ -54,7 +54,10 @@ class Archive:
         Args:
             folder: the folder of unpacked files.
         """
-        return sum(path.suffix.lower() in self.suffix for path in folder.rglob("*")) >= self.count
+        return (
+            sum(path.suffix.lower() in self.suffix or path.name in self.suffix for path in folder.rglob("*"))
+            >= self.count
+        )
 
     def address(self) -> tuple[str, str]:
         """Its address and MD5."""
@@ -63,7 +66,9 @@ class Archive:
         import tonic.datasets
 
         known, prefix = getattr(tonic.datasets, self.tonic[0]), self.tonic[1]
-        return getattr(known, f"{prefix}url"), getattr(known, f"{prefix}md5" if prefix else "file_md5")
+        named = getattr(known, f"{prefix}zip", None)  # beside a base address
+        url = getattr(known, f"{prefix}url") if named is None else known.base_url + named
+        return url, getattr(known, f"{prefix}md5" if prefix else "file_md5")
 
 
 def how_to_get(name: str, archive: Archive, folder: Path, *, tried: bool = False) -> str:

@@ -43,8 +43,11 @@ def download(
         known = ", ".join(name for name, source in SOURCES.items() if source.archives)
         raise UserError(f"{name!r} is not a data set with downloads", hint=f"use one of {known}")
     rows, missing = [], []
-    for archive in SOURCES[name].archives:
-        part = f"{archive.content_folder}/{archive.file}" if not archive.unpack else archive.content_folder
+    archives = SOURCES[name].archives
+    folders = [archive.content_folder for archive in archives]
+    for archive in archives:
+        alone = archive.unpack and folders.count(archive.content_folder) == 1
+        part = archive.content_folder if alone else f"{archive.content_folder}/{archive.file}"
         if archive.is_complete(root):
             rows.append({"part": part, "state": _here(archive, root)})
             continue

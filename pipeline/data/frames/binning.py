@@ -3,11 +3,13 @@
 Bin k contains the events with k * step_us <= t - start < (k + 1) * step_us, where start is the first event of the
 recording unless the recording states another or another window is asked for; events outside the steps are ignored, and
 frames without events are empty. Channel 0 is polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is
-1 if at least one event fell into it; in frames of counts it is the number of events that did, up to a limit.
+1 if at least one event fell into it; in frames of counts it is the number of events that did, up to a limit. A
+one-dimensional input has channels in place of pixels, and no polarity.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ from spikeport.pipeline.data.frames.facts import FACTS, tails
 from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
+from spikeport.values import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +39,12 @@ class Binning:
         windows: number of windows of a recording. If there are several, the first begins with the first event, the last
             ends with the last event, and the others begin at equal distances between; `window` is not used.
         counts: largest value of a pixel, if frames are counts; 0: frames are 0 and 1.
+        one_dimensional: whether a frame is one row of `width` channels, `height` 1, without polarity.
 
     >>> Binning(steps=3, step_us=1000, height=4, width=5).shape
     (3, 2, 4, 5)
+    >>> Binning(steps=3, step_us=1000, height=1, width=5, one_dimensional=True).shape
+    (3, 5)
     """
 
     steps: int
@@ -48,6 +54,7 @@ class Binning:
     window: str = "first"
     windows: int = 1
     counts: int = 0
+    one_dimensional: bool = False
 
     @classmethod
     def of(cls, data: Data) -> Binning:
@@ -56,9 +63,10 @@ class Binning:
         Args:
             data: `[data]` of the recipe.
         """
+        height, width = data.frame_size
         return cls(
-            steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window,
-            counts=data.counts,
+            steps=data.steps, step_us=data.step_us, height=height, width=width, window=data.window,
+            counts=data.counts, one_dimensional=data.channels is not None,
         )  # fmt: skip
 
     @property
@@ -67,9 +75,9 @@ class Binning:
         return int(np.prod(self.shape)) if self.counts else row_bytes(self.shape)
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Shape of one recording's frames: T, 2, H, W."""
-        return self.steps, 2, self.height, self.width
+    def shape(self) -> Shape:
+        """Shape of one recording's frames: T, 2, H, W; or T, N of a one-dimensional input."""
+        return (self.steps, self.width) if self.one_dimensional else (self.steps, 2, self.height, self.width)
 
     def boundaries(self, first: int, last: int, number: int = 0) -> np.ndarray:
         """Times at which the steps begin, and at which the last one ends, int64 `[steps + 1]`.
@@ -100,8 +108,8 @@ class Frames:
     """Frames of several recordings.
 
     Attributes:
-        frames: `[N, T, 2, H, W]` of 0 and 1, as bits, or counts, uint8; several windows of a recording follow each
-            other.
+        frames: `[N, T, 2, H, W]` or `[N, T, channels]` of 0 and 1, as bits, or counts, uint8; several windows of a
+            recording follow each other.
         facts: FACTS `[N]`, properties of each recording before binning, and of the window.
     """
 
@@ -196,7 +204,7 @@ def bin_recording(
         number: which of `binning.windows`, from 0.
 
     Returns:
-        Frames uint8 `[T, 2, H, W]`.
+        Frames uint8 `[T, 2, H, W]`, or `[T, N]` of a one-dimensional input.
 
     Raises:
         UserError: the sensor is larger than the frame.
@@ -224,11 +232,11 @@ def bin_recording(
         box = x.min(), x.max(), y.min(), y.max()
         empty = np.count_nonzero(edges[1:] == edges[:-1])
         facts[0] = (len(t), in_window, np.count_nonzero(p), t[-1] - t[0], start, core, *box, empty, recording.late_us)
-    flat = p[used] * binning.height
+    flat = np.zeros(in_window, np.int64) if binning.one_dimensional else p[used] * binning.height
     flat += y[used]
     flat *= binning.width
     flat += x[used]
-    flat += np.repeat(2 * binning.height * binning.width * np.arange(binning.steps), np.diff(edges))
+    flat += np.repeat(math.prod(binning.shape[1:]) * np.arange(binning.steps), np.diff(edges))
     if binning.counts:
         counted = np.bincount(flat, minlength=out.size)
         return np.minimum(counted, binning.counts).astype(np.uint8).reshape(binning.shape)

@@ -17,11 +17,13 @@ def as_input(frames: Tensor) -> Tensor:
     """Frames with channels last in memory; bytes become float32.
 
     Args:
-        frames: `[T, B, C, H, W]`.
+        frames: `[T, B, C, H, W]`, or `[T, B, N]` of a one-dimensional input.
 
     Returns:
         The same shape and values; `frames` itself if its layout is right.
     """
+    if frames.ndim == 3:
+        return (frames if frames.is_floating_point() else frames.float()).contiguous()
     if frames.is_floating_point() and _lies_so(frames):
         return frames
     steps, batch, channels, height, width = frames.shape
@@ -37,13 +39,15 @@ def as_input(frames: Tensor) -> Tensor:
 
 
 def concat_batch(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenates `[T, B, C, H, W]` tensors along the batch axis, channels last in memory.
+    """Concatenates `[T, B, C, H, W]` or `[T, B, N]` tensors along the batch axis, channels last in memory.
 
     Args:
-        parts: tensors with equal T, C, H and W.
+        parts: tensors with equal axes except B.
     """
     if len(parts) == 1:
         return parts[0]
+    if parts[0].ndim == 3:
+        return torch.cat([as_input(part) for part in parts], dim=1)
     moved = [as_input(part).permute(0, 1, 3, 4, 2) for part in parts]
     return torch.cat(moved, dim=1).permute(0, 1, 4, 2, 3)
 

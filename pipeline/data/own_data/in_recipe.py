@@ -125,6 +125,11 @@ def read_in_recipe(path: Path, data: Data) -> RecordingInRecipe:
             f"{data.source} makes its recordings, and reads no event files", where="data.source",
             hint="leave --recipe out, or use a recipe of event files",
         )  # fmt: skip
+    if data.channels is not None:
+        raise UserError(
+            "recordings of channels have no picture of pixels", where="data.channels",
+            hint="use spikeport data preview, which draws rasters",
+        )  # fmt: skip
     recording = SOURCES[data.source].read_file(data, EventFile(path=path, label=0, key=path.stem))
     if not len(recording.events):
         raise UserError("no event lies inside the crop", where=str(path), hint="correct data.crop, or data.orientation")

@@ -29,6 +29,7 @@ from spikeport.pipeline.data.readers.event_tables import events_member, events_o
 _MOST_NAMES = 10_000  # of a file's members that are looked at
 _ECF = 0x8ECF  # number of Prophesee's filter among HDF5's
 _CONVERT = "convert it: write t, x, y and p as data sets into the group events"
+_MANY = 'spike trains of many recordings (SHD, SSC) are read with data.source = "shd" or "ssc"; see spikeport data info'
 _TAKEN = "data sets t (in us), x, y and p in the group events or at the top, or Metavision's CD/events"
 
 
@@ -51,13 +52,13 @@ def read_h5(path: Path, layout: Table) -> np.ndarray:
     with h5py.File(path, "r") as file:
         found: Any = file
         if "events" in file:
-            found = _inside(file, "events")
-        elif "CD" in file and isinstance(group := _inside(file, "CD"), h5py.Group) and "events" in group:
-            found = _inside(group, "events")  # Metavision's
+            found = member_of(file, "events")
+        elif "CD" in file and isinstance(group := member_of(file, "CD"), h5py.Group) and "events" in group:
+            found = member_of(group, "events")  # Metavision's
         if isinstance(found, h5py.Dataset):
             return events_of(_values(found, size, path), layout)
         names = event_names([str(name) for name in itertools.islice(found, _MOST_NAMES)])
-        items = {name: _inside(found, name) for name in names}
+        items = {name: member_of(found, name) for name in names}
         sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
         if len(sets) < 4:
             return events_of(_values(_alone(file), size, path), layout)
@@ -65,8 +66,16 @@ def read_h5(path: Path, layout: Table) -> np.ndarray:
         return from_columns({name: _values(item, size, path) for name, item in sets.items()}, layout.time_unit)
 
 
-def _inside(group: Any, name: str) -> Any:
-    """A member that is stored in the file itself, not a link to another file."""
+def member_of(group: Any, name: str) -> Any:
+    """A member that is stored in the file itself.
+
+    Args:
+        group: the group.
+        name: name of the member.
+
+    Raises:
+        EventFileError: it is a link.
+    """
     import h5py
 
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -148,4 +157,5 @@ def _alone(file: Any) -> Any:
     alone = events_member(sets)
     if alone is not None:
         return file[alone]
-    raise unknown_layout(list_members(there) if there else "nothing", _CONVERT, _TAKEN)
+    convert = _MANY if {"spikes", "labels"} <= there.keys() else _CONVERT
+    raise unknown_layout(list_members(there) if there else "nothing", convert, _TAKEN)

@@ -33,6 +33,7 @@ class Source:
             images. Raises MissingDependencyError for files that are not there, UserError for damaged ones.
         read_file: reads a new recording, which belongs to no part of the set, as `load` reads those of the set.
         archives: downloads that bring its files; empty where there are none.
+        channels: number of channels of a one-dimensional input; None for recordings with height and width.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Source:
     load: Callable[[Data, NamedProgress | None], RawDataset]
     read_file: Callable[[Data, EventFile], Recording]
     archives: tuple[Archive, ...] = ()
+    channels: int | None = None
 
     def missing(self, content_folder: str, folder: Path, file: str = "") -> MissingDependencyError:
         """The error for an archive's content that is not at `folder`.

@@ -3,7 +3,8 @@
 `factory(data)` is called with the recipe's section [data] and returns a map-style data set as in torch and tonic
 (`len(dataset)`, `dataset[i]`), a dictionary with the parts "train" and "test", or a `RawDataset`. An item is a tuple of
 
-- events: a structured array with fields for t (microseconds), x, y and p, or frames `[T, 2, H, W]` (or one channel),
+- events: a structured array with fields for t (microseconds), x, y and p, or frames `[T, 2, H, W]` (or one channel);
+  with `data.channels` fields for t and x, the channel, or frames `[T, channels]`,
 - label: a number, a text, or a vector of 0 with one 1,
 - optionally the static image that the recording was made from: uint8 `[1 or 3, h, w]`, or `[h, w]`.
 
@@ -121,7 +122,7 @@ def _classes(items: list[Item], dataset: MapStyleDataset) -> tuple[str, ...]:
 
 def _recordings(items: list[Item], labels: np.ndarray, data: Data) -> Iterator[Recording]:
     for item, label in zip(items, labels, strict=True):
-        yield Recording(events=item.values, sensor=(data.height, data.width), label=int(label), key=item.key)
+        yield Recording(events=item.values, sensor=data.frame_size, label=int(label), key=item.key)
 
 
 def _bin_frames(items: list[Item]) -> Callable[[Binning, NamedProgress | None], Frames]:

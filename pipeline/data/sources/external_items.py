@@ -11,13 +11,14 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.events import EVENT_DTYPE, in_order
-from spikeport.pipeline.data.readers.event_columns import EventFileError, from_columns
+from spikeport.pipeline.data.readers.event_columns import ALIASES, EventFileError, from_columns
 from spikeport.pipeline.data.readers.frame_files import NotCountsError, two_channel_counts, two_channels
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.run.sections.data import Data
 
 HINT = "factory(data) returns a data set of items (events, label), (frames, label) or either with an image"
 WHERE = "data.source"
+POLARITY = ALIASES["p"]
 _WRAPPERS = 8  # data sets inside data sets that are looked through
 
 
@@ -105,7 +106,7 @@ def read_item(key: str, dataset: MapStyleDataset, index: int, data: Data) -> Ite
     values, label = _array(found[0], f"item {key}"), _label(found[1], key)
     if values.dtype.names:
         try:
-            values = from_columns(values)
+            values = from_columns(values if data.channels is None else _of_channels(values))
         except EventFileError as error:
             raise _unusable("events", key, error) from error
         if late := in_order(values)[1]:
@@ -121,7 +122,7 @@ def read_item(key: str, dataset: MapStyleDataset, index: int, data: Data) -> Ite
 
 
 def frames_of(item: Item, counts: int = 0) -> np.ndarray:
-    """The frames of an item as 0 and 1, bool `[T, 2, H, W]`, or as counts, uint8.
+    """The frames of an item as 0 and 1, bool `[T, 2, H, W]` or `[T, channels]`, or as counts, uint8.
 
     Args:
         item: an item with frames.
@@ -130,8 +131,11 @@ def frames_of(item: Item, counts: int = 0) -> np.ndarray:
     Raises:
         UserError: what its values mean is not known, or they are no counts.
     """
+    flat = item.values.ndim == 2  # channels are a plane of one row
+    values = item.values[:, None, None] if flat else item.values
     try:
-        return two_channel_counts(item.values, counts) if counts else two_channels(item.values)
+        found = two_channel_counts(values, counts) if counts else two_channels(values)
+        return found.max(axis=1)[:, 0] if flat else found
     except NotCountsError as error:
         message = f"the frames of item {item.key} are not counts"
         raise UserError(message, where="data.counts", cause=str(error), hint=error.hint) from error
@@ -217,18 +221,29 @@ def _label(found: Any, key: str) -> str:
 def _fit(events: np.ndarray, dataset: MapStyleDataset, data: Data, key: str) -> np.ndarray:
     """Events of a sensor that is larger than the frames, scaled down to them."""
     size = attribute_of(dataset, "sensor_size")
-    if not isinstance(size, Sequence) or len(size) < 2 or (size[1], size[0]) == (data.height, data.width):
+    if not isinstance(size, Sequence) or len(size) < 2 or (size[1], size[0]) == data.frame_size:
         return events
-    return resizing.shrink(events, key, sensor=(int(size[1]), int(size[0])), target=(data.height, data.width))
+    return resizing.shrink(events, key, sensor=(int(size[1]), int(size[0])), target=data.frame_size)
+
+
+def _of_channels(events: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of events of a one-dimensional input; they need no y, and polarity is not used."""
+    none = np.zeros(len(events), np.int8)
+    return {"y": none, **{name: events[name] for name in events.dtype.names or () if name not in POLARITY}, "p": none}
 
 
 def _check_shape(values: np.ndarray, key: str, data: Data) -> None:
     """Refuses frames of another number or size than those of the recipe."""
-    height, width = data.height, data.width
-    allowed = [(data.steps, 2, height, width), (data.steps, 1, height, width), (data.steps, height, width)]
+    height, width = data.frame_size
+    allowed: list[tuple[int, ...]] = [
+        (data.steps, 2, height, width), (data.steps, 1, height, width), (data.steps, height, width),
+    ]  # fmt: skip
+    axes, sizes = "T, 2, H, W", "data.height and data.width"
+    if data.channels is not None:
+        allowed, axes, sizes = [(data.steps, data.channels)], "T, N", "data.channels"
     if values.shape in allowed:
         return
-    hint = "correct data.steps, data.height and data.width, or return a structured array of events"
+    hint = f"correct data.steps, {sizes}, or return a structured array of events"
     if values.ndim in (3, 4) and values.shape[1:] in [shape[1:] for shape in allowed]:
         hint = f"set data.steps = {values.shape[0]}, or bin all recordings into {data.steps} frames, as tonic's "
         hint += "ToFrame(sensor_size, n_time_bins=...) does"
@@ -236,7 +251,7 @@ def _check_shape(values: np.ndarray, key: str, data: Data) -> None:
         hint = "the channel seems to be the last axis: return numpy.moveaxis(frames, 3, 1)"
     raise UserError(
         f"item {key} of shape {list(values.shape)} is neither events nor frames of this recipe", where=WHERE,
-        cause=f"frames have the shape [T, 2, H, W] = {list(allowed[0])}", hint=hint,
+        cause=f"frames have the shape [{axes}] = {list(allowed[0])}", hint=hint,
     )  # fmt: skip
 
 

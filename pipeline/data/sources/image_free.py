@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,12 +10,17 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.events import check_events
-from spikeport.pipeline.data.frames.cache import mtime_digest_of
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, read_one
+from spikeport.pipeline.data.sources.reading import (
+    content_hash_with,
+    labels_of,
+    mtime_digest_of_paths,
+    mtime_digest_with,
+    read_one,
+)
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -95,7 +99,7 @@ def raw_without_images(
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
         content_hash=lambda: content_hash_with(files, *facts, progress=progress),
-        mtime_digest=mtime_digest_with([_mtime_digest([file.path for file in files])], *facts),
+        mtime_digest=mtime_digest_with([mtime_digest_of_paths([file.path for file in files])], *facts),
         read=lambda: (source.read_file(data, file) for file in files),
         images=StaticImages(images=np.zeros((0, 1, 128, 128), np.uint8), labels=np.zeros(0, np.int64), keys=()),
         paired=False,
@@ -103,11 +107,3 @@ def raw_without_images(
         official_test=official_test,
         groups=groups,
     )
-
-
-def _mtime_digest(files: list[Path]) -> str:
-    numbers = array("q")
-    for file in files:
-        status = file.stat()
-        numbers.extend((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return mtime_digest_of([str(file.absolute()) for file in files], numbers)

@@ -32,6 +32,7 @@ class RawDataset:
         bin: a faster way to the frames that `bin_recordings` makes of `read()`, or None.
         official_test: bool `[N]`, which recordings belong to the published test part, or None.
         groups: int64 `[N]`, person or session of each recording, which a random split keeps on one side; None: unknown.
+        official_validation: bool `[N]`, which belong to the published validation part, or None.
     """
 
     name: str
@@ -48,6 +49,7 @@ class RawDataset:
     bin: Callable[[Binning, NamedProgress | None], Frames] | None = None
     official_test: np.ndarray | None = None
     groups: np.ndarray | None = None
+    official_validation: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"RawDataset({self.name}: {len(self.keys):,} recordings, {len(self.classes)} classes)"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from spikeport.pipeline.data.dataset import Recording
+from spikeport.pipeline.data.frames.cache import mtime_digest_of
 from spikeport.pipeline.data.readers.recordings import Reading, read_events, read_recording
 from spikeport.pipeline.data.sources.event_files import EventFile, hash_files
 from spikeport.progress import NamedProgress
@@ -58,6 +60,19 @@ def recordings(files: list[EventFile], sensor: tuple[int, int], reading: Reading
     """
     for file in files:
         yield read_recording(file.path, sensor, label=file.label, key=file.key, reading=reading)
+
+
+def mtime_digest_of_paths(paths: Sequence[Path]) -> str:
+    """Digest of names, sizes and times of files.
+
+    Args:
+        paths: the files.
+    """
+    numbers = array("q")
+    for path in paths:
+        status = path.stat()
+        numbers.extend((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return mtime_digest_of([str(path.absolute()) for path in paths], numbers)
 
 
 def mtime_digest_with(mtime_digests: list[str], *facts: object) -> str:

@@ -25,9 +25,9 @@ def shrink(events: np.ndarray, origin: str, *, sensor: tuple[int, int], target: 
     if target[0] > sensor[0] or target[1] > sensor[1]:
         raise UserError(
             f"frames of {target[0]} x {target[1]} are larger than this sensor",
-            where="data.height, data.width",
+            where="data.height, data.width (data.channels)",
             cause=f"it has {sensor[0]} x {sensor[1]} pixels",
-            hint="lower data.height and data.width",
+            hint="lower data.height and data.width (data.channels)",
         )
     check_events(events, *sensor, where=origin)
     return _scaled(events, sensor, target)

@@ -9,6 +9,7 @@ from spikeport.pipeline.data.sources import (
     class_folders,
     digits,
     dvsgesture,
+    heidelberg,
     ncaltech101,
     ncars,
     nmnist,
@@ -28,5 +29,7 @@ SOURCES = {
         ncars.SOURCE,
         asldvs.SOURCE,
         pokerdvs.SOURCE,
+        heidelberg.SHD_SOURCE,
+        heidelberg.SSC_SOURCE,
     )
 }

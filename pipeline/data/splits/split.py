@@ -103,7 +103,8 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
     `data.splits` and `data.group` state parts and groups, see `group_split`. Else "random" is `split_by_class`.
     "official" draws test rows from the published test part (`test` 0: all of it). "first" takes of each class, in order
     of keys with numbers compared as numbers, first training and validation rows, then test rows (`train` 0: all but the
-    last `test`). Validation rows are drawn from training rows, never from test rows.
+    last `test`). Validation rows are drawn from the published validation part where "official" has one, else from
+    training rows, never from test rows.
 
     Args:
         found: all recordings.
@@ -150,9 +151,13 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
     else:
         training, tested = _first_and_next(labels, found.keys, data)
         test_rows = tested
+    pool = training
+    if data.split == "official" and found.official_validation is not None:
+        pool = np.flatnonzero(found.official_validation)
+        training = np.setdiff1d(training, pool)
     validated = trained = np.empty(0, np.int64)
     if data.validation:
-        validated = _drawn(labels, training, data.validation, generator, "data.validation")
+        validated = _drawn(labels, pool, data.validation, generator, "data.validation")
     if not data.without_recordings:
         trained = _drawn(labels, np.setdiff1d(training, validated), data.train, generator, "data.train")
         if not len(trained):

@@ -20,6 +20,7 @@ from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_nor
 
 Head = Literal["event", "static"]
 POOL = 2  # side of an average pool
+MAP_AXES = 5  # T, B, C, H, W
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Student(DeployedNetwork):
         """Runs frames through the backbone and one head.
 
         Args:
-            frames: `[T, B, C, H, W]`, events of 0 and 1 (float or uint8), or a static clip of values.
+            frames: `[T, B, C, H, W]` or `[T, B, N]`, events of 0 and 1 (float or uint8), or a static clip of values.
             head: stream whose head is used.
         """
         steps, batch = frames.shape[:2]
@@ -171,7 +172,7 @@ class Student(DeployedNetwork):
             spikes=output,
             features=features,
             layer_spikes=[*layer_spikes, output],
-            maps=next((spikes for spikes in reversed(layer_spikes) if spikes.ndim == frames.ndim), None),
+            maps=next((spikes for spikes in reversed(layer_spikes) if spikes.ndim == MAP_AXES), None),
             embedding=flat.unflatten(0, (steps, batch)),
         )
 

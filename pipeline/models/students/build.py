@@ -72,7 +72,7 @@ def build_student(
 
     Args:
         recipe: `[student]`.
-        input_shape: `(C, H, W)` of a frame.
+        input_shape: `(C, H, W)`, or `(N,)`, of a frame.
         classes: number of outputs.
         shared_head: whether events and static images use one head.
         norm: False builds it as it is after batch norm was folded.
@@ -90,7 +90,7 @@ def check_student(recipe: StudentRecipe, input_shape: Shape, *, for_netx: bool) 
 
     Args:
         recipe: `[student]`.
-        input_shape: `(C, H, W)` of a frame.
+        input_shape: `(C, H, W)`, or `(N,)`, of a frame.
         for_netx: whether it must be able to go to the chip.
 
     Raises:

@@ -8,7 +8,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.models.neurons.base import Place
 from spikeport.pipeline.models.neurons.table import make_neurons, make_norm, needs_bias
 from spikeport.pipeline.models.students.base import POOL, Student
-from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
+from spikeport.pipeline.models.students.network import StudentNetwork, plane_of, with_heads
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
@@ -58,7 +58,7 @@ class VggSnn(StudentNetwork):
     def build(
         self, recipe: StudentRecipe, input_shape: Shape, classes: int, *, shared_head: bool, norm: bool = True
     ) -> Student:
-        channels, *sides = input_shape
+        channels, *sides = plane_of(input_shape)
         layers: dict[str, nn.Module] = {}
         blocks = pools = 0
         for planned in VGG_SNN:
@@ -91,7 +91,7 @@ def conv_blocks(recipe: StudentRecipe, input_shape: Shape, *, norm: bool) -> tup
         input_shape: `(C, H, W)` of a frame.
         norm: whether blocks have a batch norm.
     """
-    channels, height, width = input_shape
+    channels, height, width = plane_of(input_shape)
     layers: dict[str, nn.Module] = {}
     by_stride = recipe.downsample == "stride"
     for index, wider in enumerate(recipe.channels, start=1):

@@ -16,9 +16,9 @@ from spikeport.values import Shape
 
 
 class Mlp(StudentNetwork):
-    """The flattened frame, dense layers of `layers` neurons with batch norm, output neurons."""
+    """The flattened frame or the channels, dense layers of `layers` neurons with batch norm, output neurons."""
 
-    summary = "dense layers on the flattened frame"
+    summary = "dense layers on the flattened frame, or on the channels of a one-dimensional input"
     options = ("layers",)
 
     def places(self, recipe: StudentRecipe) -> frozenset[Place]:
@@ -27,7 +27,8 @@ class Mlp(StudentNetwork):
     def build(
         self, recipe: StudentRecipe, input_shape: Shape, classes: int, *, shared_head: bool, norm: bool = True
     ) -> Student:
-        return _with_dense({"flatten": nn.Flatten()}, math.prod(input_shape), classes, recipe, shared_head, norm)
+        layers: dict[str, nn.Module] = {} if len(input_shape) == 1 else {"flatten": nn.Flatten()}
+        return _with_dense(layers, math.prod(input_shape), classes, recipe, shared_head, norm)
 
 
 class ConvMlp(StudentNetwork):

@@ -37,9 +37,9 @@ DT_S = 1e-3  # of the graph that is only made to see whether it can be
 class ExternalStudent(StudentNetwork):
     """The student that "package.module:factory" makes.
 
-    The factory is called with `input_shape` (C, H, W) and the number of classes, and returns an `nn.Sequential` of
-    convolutions and dense layers, each followed by batch norm or not and by neurons, with average pools and `Flatten`
-    before them. The last two modules are `nn.Linear` and neurons, one for each class.
+    The factory is called with `input_shape`, (C, H, W) or (N,), and the number of classes, and returns an
+    `nn.Sequential` of convolutions and dense layers, each followed by batch norm or not and by neurons, with average
+    pools and `Flatten` before them. The last two modules are `nn.Linear` and neurons, one for each class.
 
     Args:
         name: "package.module:factory".
@@ -83,7 +83,7 @@ class ExternalStudent(StudentNetwork):
 
         Args:
             recipe: `[student]`.
-            input_shape: `(C, H, W)` of a frame.
+            input_shape: `(C, H, W)`, or `(N,)`, of a frame.
             for_netx: whether the student will be exported.
 
         Raises:

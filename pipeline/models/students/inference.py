@@ -29,7 +29,7 @@ def run_student(student: Student, frames: np.ndarray | PackedFrames, batch: int 
 
     Args:
         student: on any device, in any mode.
-        frames: `[N, T, C, H, W]`, uint8 of 0 and 1.
+        frames: `[N, T, C, H, W]` or `[N, T, D]`, uint8 of 0 and 1.
         batch: recordings of one forward pass.
     """
     device = next(student.parameters()).device
@@ -54,7 +54,7 @@ def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: i
 
     Args:
         student: the student.
-        frames: `[N, T, C, H, W]`.
+        frames: `[N, T, C, H, W]` or `[N, T, D]`.
         batch: recordings that are computed at a time.
 
     Returns:

@@ -22,7 +22,7 @@ from spikeport.pipeline.models.neurons.table import LEAKY, make_neurons, needs_b
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.weight_memory import check_weights_fit
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
-from spikeport.values import Shape
+from spikeport.values import ImageShape, Shape
 
 WHERE = "student.network"
 PROBE_CLASSES = 2  # of a network that is built to see whether it can be
@@ -62,7 +62,7 @@ class StudentNetwork(ABC):
 
         Args:
             recipe: `[student]`.
-            input_shape: `(C, H, W)` of a frame.
+            input_shape: `(C, H, W)`, or `(N,)`, of a frame.
             classes: number of outputs.
             shared_head: whether events and static images use one head.
             norm: False builds it as it is after batch norm was folded.
@@ -76,7 +76,7 @@ class StudentNetwork(ABC):
 
         Args:
             recipe: `[student]`.
-            input_shape: `(C, H, W)` of a frame.
+            input_shape: `(C, H, W)`, or `(N,)`, of a frame.
             for_netx: whether the student will be exported.
 
         Raises:
@@ -103,6 +103,25 @@ class StudentNetwork(ABC):
                 cause=f"they are for {', '.join(sorted(model.places))} layers of chains",
                 hint='set student.neuron = "leaky", or use another student.network, such as conv-mlp',
             )
+
+
+def plane_of(input_shape: Shape) -> ImageShape:
+    """Channels, height and width of a frame.
+
+    Args:
+        input_shape: shape of a frame.
+
+    Raises:
+        UserError: it is one-dimensional.
+    """
+    if len(input_shape) != 3:
+        raise UserError(
+            f"a one-dimensional input of {input_shape[0]} channels has no height and width for convolutions",
+            where=WHERE,
+            hint='set student.network = "mlp"; its dense layers may be recurrent (student.neuron = "recurrent")',
+        )
+    channels, height, width = input_shape
+    return channels, height, width
 
 
 def with_heads(

@@ -12,7 +12,7 @@ from spikeport.pipeline.models.neurons.table import make_neurons
 from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import RESNETS, ResNetSpec, check_side
 from spikeport.pipeline.models.students.base import BranchedBlock, Student
-from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
+from spikeport.pipeline.models.students.network import StudentNetwork, plane_of, with_heads
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
@@ -118,7 +118,7 @@ class SpikingResNet(StudentNetwork):
         Args:
             recipe, input_shape, classes, shared_head, norm: as for `StudentNetwork.build`.
         """
-        channels, height, width = input_shape
+        channels, height, width = plane_of(input_shape)
         check_side(height, width, "student.network")
         spec: ResNetSpec = RESNETS[self.name].scaled(recipe.width)
         layers: dict[str, nn.Module] = {

@@ -186,12 +186,15 @@ def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
     A row is one input. Where there are too many inputs to draw, a row is a square of inputs of one polarity.
 
     Args:
-        frames: bool `[T, C, H, W]`.
+        frames: bool `[T, C, H, W]`, or `[T, N]` of one-dimensional inputs, of which neighbors are pooled.
         title: title of the drawing.
 
     Returns:
-        The drawing, and the side of the pooled squares in pixels (1: not pooled).
+        The drawing, and the side of the pooled squares in pixels (1: not pooled), or the number of pooled inputs.
     """
+    names: tuple[str, ...] = ("off", "on")
+    if frames.ndim == 2:
+        frames, names = frames[:, None, None], ("on",)
     side, limit = 1, max(32, min(RASTER_ROWS, RASTER_CELLS // len(frames)))
     while side < max(frames.shape[2:]) and pool(frames[0], side).size > limit:
         side += 1
@@ -200,7 +203,7 @@ def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
     height = rows.shape[1] * rows.shape[2]
     drawn = "".join(
         f'<path class="{name}" transform="translate(0 {c * rows.shape[2]})" d="{_runs(rows[:, c].T)}"/>'
-        for c, name in zip(range(rows.shape[1]), ("off", "on"), strict=False)
+        for c, name in zip(range(rows.shape[1]), names, strict=False)
     )
     view = f'viewBox="0 0 {len(steps)} {height}" preserveAspectRatio="none"'
     return svg(drawn, title, "raster", view), side

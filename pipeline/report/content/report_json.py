@@ -151,22 +151,15 @@ class Duration(TypedDict):
     most: float
 
 
-class Box(TypedDict):
-    """The range of pixels that contains all events."""
-
-    x: list[int]
-    y: list[int]
-
-
 class Window(TypedDict):
     """Duration of the recordings and the part of them that the frames contain; see `pipeline.data.windows`."""
 
     duration_us: Duration
-    box: Box
+    box: dict[str, list[int]]
     window_us: float
     inside: float
     empty_frames: float
-    on: float
+    on: float | None
     warnings: list[str]
 
 

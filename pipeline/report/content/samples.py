@@ -81,7 +81,7 @@ def unpack_frames(frames: PackedFrames) -> np.ndarray:
         frames: the packed frames in report.json.
 
     Returns:
-        bool `[T, C, H, W]`.
+        bool `[T, C, H, W]`, or `[T, N]` of one-dimensional inputs.
     """
     bits = np.unpackbits(np.frombuffer(base64.b64decode(frames["packed_bits"]), dtype=np.uint8))
     shape = tuple(frames["shape"])

@@ -17,8 +17,9 @@ def sentence(found: Window | None) -> str:
     return (
         f"Recordings last {_ms(long['least'])} to {_ms(long['most'])} ms, median {_ms(long['median'])} ms; the window "
         f"of {_ms(found['window_us'])} ms holds {100 * found['inside']:.1f} % of their events, and "
-        f"{100 * found['empty_frames']:.1f} % of all frames are empty. Events lie in x {box['x'][0]} to {box['x'][1]} "
-        f"and y {box['y'][0]} to {box['y'][1]}; {100 * found['on']:.1f} % are ON."
+        f"{100 * found['empty_frames']:.1f} % of all frames are empty. Events lie in "
+        f"{' and '.join(f'{name} {first} to {last}' for name, (first, last) in box.items())}"
+        + ("." if found["on"] is None else f"; {100 * found['on']:.1f} % are ON.")
     )
 
 

@@ -20,6 +20,7 @@ NOTE = (
     "Margin: output spikes of the predicted class minus those of the true class. Events of all steps: the brighter, "
     "the more steps with an event; ON in color, OFF in gray."
 )
+RASTER_NOTE = NOTE.split(". ", maxsplit=1)[0] + ". Input spikes: time to the right, inputs downward."
 
 
 class MistakeJson(TypedDict):
@@ -42,7 +43,7 @@ class WrongSample:
         label: number of its class.
         predicted: number of the predicted class.
         margin: output spikes of the predicted class minus those of the true class.
-        frames: `[T, C, H, W]` of 0 and 1.
+        frames: `[T, C, H, W]` or `[T, N]`, of 0 and 1.
         image: its paired image, uint8 `[1 or 3, h, w]`; None where there is none.
     """
 
@@ -96,16 +97,17 @@ def events_picture(frames: np.ndarray) -> np.ndarray:
     """All events of a recording as one picture on black; squares of pixels are summed for large sensors.
 
     Args:
-        frames: `[T, C, H, W]` of 0 and 1.
+        frames: `[T, C, H, W]` of 0 and 1; or `[T, N]`, drawn as a raster of N inputs downward and T steps to the right.
 
     Returns:
         uint8 `[3, h, w]`. With two channels OFF is gray and ON has a color, else all channels are white.
     """
-    counts = (np.asarray(frames) != 0).sum(axis=0, dtype=np.int64)
-    side = -(-max(counts.shape[1:]) // SIDE)
+    present = np.asarray(frames) != 0
+    counts = present.T[None].astype(np.int64) if present.ndim == 2 else present.sum(axis=0, dtype=np.int64)
     height, width = counts.shape[1:]
-    padded = np.pad(counts, ((0, 0), (0, -height % side), (0, -width % side)))
-    summed = padded.reshape(len(counts), padded.shape[1] // side, side, padded.shape[2] // side, side).sum(axis=(2, 4))
+    down, right = (-(-size // SIDE) for size in ((height, width) if present.ndim == 2 else [max(height, width)] * 2))
+    padded = np.pad(counts, ((0, 0), (0, -height % down), (0, -width % right)))
+    summed = padded.reshape(len(counts), padded.shape[1] // down, down, padded.shape[2] // right, right).sum((2, 4))
     colors = np.array([OFF, ON] if len(counts) == 2 else [(255, 255, 255)] * len(counts), dtype=np.float64)
     light = summed / max(1, int(summed.max()))
     return np.rint(np.clip(np.einsum("chw,cr->rhw", light, colors), 0, 255)).astype(np.uint8)

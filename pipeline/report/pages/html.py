@@ -165,7 +165,8 @@ def _worst(report: Report) -> dict[str, object]:
     found = report.get("mistakes", [])
     if not isinstance(found, list):
         return {"rows": [], "reason": found["reason"]}
-    return {"rows": found, "note": worst.NOTE, "reason": worst.EMPTY}
+    rasters = {len(sample["frames"]["shape"]) for sample in report["samples"]} == {2}
+    return {"rows": found, "note": worst.RASTER_NOTE if rasters else worst.NOTE, "reason": worst.EMPTY}
 
 
 def _layers(layers: list[LayerRow]) -> list[dict[str, object]]:
@@ -230,18 +231,21 @@ def _sample(sample: SampleJson, dataset: DatasetFacts) -> dict[str, object]:
     if len(frames) <= MOST_FRAMES:
         drawn = list(range(len(frames)))
     start = [words.moment(step, dataset["dt_s"]) for step in range(len(frames))]
+    plane = frames.ndim == 4
     raster, side = charts.input_raster(
-        frames, f"Input spikes: {len(frames)} steps to the right, inputs downward, OFF above ON"
+        frames, f"Input spikes: {len(frames)} steps to the right, inputs downward{', OFF above ON' if plane else ''}"
     )
     return {
         **sample,
         "frames_shown": [
             (start[step], charts.frame(frames[step], f"Events of step {step}, from {start[step]}")) for step in drawn
-        ],
+        ]
+        if plane
+        else [],
         "most_events": max(sample["events_per_step"], default=0),
         "input_raster": raster,
-        "pooled": side,
-        "polarities": frames.shape[1],
+        "pooled": (f"{side} × {side} pixels" if plane else f"{side} inputs") if side > 1 else "",
+        "polarities": frames.shape[1] if plane else 1,
         "output_rows": _output_rows(sample),
         "classes_hidden": max(0, len(sample["output"]) - MOST_CLASSES),
         "length": words.moment(len(frames), dataset["dt_s"]),

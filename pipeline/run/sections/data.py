@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from spikeport.pipeline.run.sections.fields import (
     Side,
     SideOrZero,
 )
+from spikeport.values import Shape
 
 Orientation = Literal[
     "as-stored", "dvs128", "mirror-x", "mirror-y", "rotate-90", "rotate-180", "rotate-270", "transpose"
@@ -66,15 +68,21 @@ class Data(Section):
     time_unit: Literal["us", "ms", "ns", "s"] = Field(
         default="us", description="class-folders: unit of the times in files that state none"
     )
-    sort: bool = Field(default=False, description="class-folders: sort events by time where a file is out of order")
+    sort: bool = Field(
+        default=False, description="class-folders, shd, ssc: sort events by time where a recording is out of order"
+    )
     sensor: tuple[Side, Side] | tuple[()] = Field(
         default=(), description="class-folders: [width, height] of the upright sensor, if its events are scaled"
     )
     crop: tuple[SideOrZero, SideOrZero, Side, Side] | tuple[()] = Field(
         default=(), description="class-folders: [x, y, width, height] of the part of the sensor that is used"
     )
-    height: Side = Field(default=34, description="rows of a frame")
-    width: Side = Field(default=34, description="columns of a frame")
+    height: Side = Field(default=34, description="rows of a frame; not read with `channels`")
+    width: Side = Field(default=34, description="columns of a frame; not read with `channels`")
+    channels: Side | None = Field(
+        default=None,
+        description="shd, ssc, own factories: channels of a one-dimensional input, in place of height and width",
+    )
     steps: Annotated[int, Field(ge=1, le=1024)] = Field(default=10, description="time steps: frames of a recording")
     step_us: FrameTime = Field(default=30_000, description="duration of one time step in microseconds")
     window: Literal["first", "last", "centre", "whole"] = Field(
@@ -117,9 +125,19 @@ class Data(Section):
     split_seed: Seed = Field(default=0, description="seed of the random split and of `static_limit`")
     static_limit: Count = Field(default=0, description="largest number of static images; 0: all")
 
+    @property
+    def frame_shape(self) -> Shape:
+        """Shape of a frame: `(2, height, width)`, or `(channels,)` of a one-dimensional input."""
+        return (2, self.height, self.width) if self.channels is None else (self.channels,)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width of the places of events; a one-dimensional input is one row of channels."""
+        return (self.height, self.width) if self.channels is None else (1, self.channels)
+
     @model_validator(mode="after")
     def _frames_are_bounded(self) -> Data:
-        if (values := 2 * self.height * self.width * self.steps) > RECORDING:
+        if (values := math.prod(self.frame_shape) * self.steps) > RECORDING:
             raise ValueError(f"height x width x steps make {values:,} values of one recording, over {RECORDING:,}")
         return self
 
@@ -138,6 +156,15 @@ class Data(Section):
         return self
 
     @model_validator(mode="after")
+    def _channels_have_no_plane(self) -> Data:
+        usual = type(self).model_fields
+        if self.channels is not None:
+            for name in ("height", "width"):
+                if getattr(self, name) != usual[name].default:
+                    raise ValueError(f"channels are one-dimensional: leave {name} out")
+        return self
+
+    @model_validator(mode="after")
     def _fold_is_in_range(self) -> Data:
         if self.folds == 1:
             raise ValueError("folds must be 0 (off) or at least 2")
@@ -153,11 +180,13 @@ class Data(Section):
             )
         if self.source != "class-folders":
             for name, default in (
-                ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sort", False), ("sensor", ()),
-                ("crop", ()), ("test_events", ""), ("recordings", "events"), ("drop_small_classes", 0),
+                ("orientation", "as-stored"), ("columns", ""), ("time_unit", "us"), ("sensor", ()), ("crop", ()),
+                ("test_events", ""), ("recordings", "events"), ("drop_small_classes", 0),
             ):  # fmt: skip
                 if getattr(self, name) != default:
                     raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
+            if self.sort and self.channels is None:
+                raise ValueError(f"sort is for source class-folders; {self.source} reads its files as they are")
         return self
 
     @model_validator(mode="after")

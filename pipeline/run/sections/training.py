@@ -90,10 +90,13 @@ class Training(Section):
     threads: ProcessesOrZero = Field(default=0, description="threads of each process; 0: torch's default")
 
 
+PLANE = ("mix", "flip", "rotation", "scale")  # augmentations of frames with height and width
+
+
 class Augmentation(Section):
     """Random transforms of the frames of every training batch, for every method; 0 or false: off."""
 
-    shift: SideOrZero = Field(default=2, description="largest shift in pixels, in both directions and axes")
+    shift: SideOrZero = Field(default=2, description="largest shift in pixels or channels, in both directions and axes")
     event_drop: Fraction = Field(default=0.1, description="largest share of events that are dropped from a sample")
     rotation: Degrees = Field(default=0.0, description="largest rotation in degrees, in both directions")
     scale: FractionBelowOne = Field(default=0.0, description="change of size; 0.1: from 0.9 to 1.1 times")

@@ -69,6 +69,11 @@ def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):
             "correct synthesis.simulator_weights",
         ),
         (["data.without_recordings=true", "data.train=0"], "ckd cannot train without recordings"),
+        (["data={source='shd', channels=700}"], "ckd needs images of the frames' height and width"),
+        (
+            ["data={source='shd', channels=700}", "distillation={method='baseline'}"],
+            "a one-dimensional input of 700 channels has no height and width for convolutions",
+        ),
         (
             ["distillation={method = 'synthetic-events'}", "data.without_recordings=true", "data.train=0"],
             'synthesis.kind = "simulator"',

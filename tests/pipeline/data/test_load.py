@@ -62,6 +62,10 @@ def load(digits_cache: Path) -> Callable[[Data], Dataset]:
     return lambda data: load_dataset(data, cache=digits_cache)
 
 
+def shape_of(way: Data) -> tuple[int, ...]:
+    return {"shd": (700,), "ssc": (140,)}.get(way.source, (2, way.height, way.width))
+
+
 def test_every_source_is_among_the_ways() -> None:
     assert {name.split(",")[0] for name in WAYS} == set(SOURCES) == {entry["name"] for entry in list_sources()}
 
@@ -90,13 +94,13 @@ def test_shapes_and_kinds(way: Data, load: Callable[[Data], Dataset]) -> None:
     dataset = load(way)
     assert (len(dataset.validation.keys), len(dataset.test.keys)) == (way.validation, way.test)
     for part in (dataset.train, dataset.validation, dataset.test):
-        assert part.frames.shape == (len(part.keys), way.steps, 2, way.height, way.width)
+        assert part.frames.shape == (len(part.keys), way.steps, *shape_of(way))
         assert part.frames.dtype == np.uint8
         frames = np.asarray(part.frames)
         assert set(np.unique(frames)) == {0, 1}
         assert part.labels.dtype == np.int64
         assert part.events is not None
-        assert (part.events >= frames.sum(axis=(1, 2, 3, 4))).all()  # a bit needs an event
+        assert (part.events >= frames.reshape(len(frames), -1).sum(axis=1)).all()  # a bit needs an event
     assert dataset.static.images.dtype == np.uint8
     assert dataset.dt_s == way.step_us * 1e-6
     assert set(dataset.train.labels.tolist()) == set(range(len(dataset.classes)))
@@ -198,7 +202,8 @@ def test_an_unknown_source_lists_the_choices(tmp_path: Path) -> None:
 def test_facts_are_plain_and_right(way: Data, load: Callable[[Data], Dataset]) -> None:
     dataset = load(way)
     facts = json.loads(json.dumps(describe(dataset), allow_nan=False))
-    assert facts["frames"] == {"steps": way.steps, "channels": 2, "height": way.height, "width": way.width}
+    sizes = (way.steps, *shape_of(way))
+    assert facts["frames"] == dict(zip(("steps", "channels", "height", "width"), sizes, strict=False))
     test = facts["splits"]["test"]
     assert test["recordings"] == way.test == sum(test["by_class"])
     assert test["events_per_recording"]["max"] == max(dataset.test.events.tolist())
@@ -210,7 +215,7 @@ def test_facts_are_plain_and_right(way: Data, load: Callable[[Data], Dataset]) -
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_the_preview_shows_the_frames(way: Data, load: Callable[[Data], Dataset], tmp_path: Path, count: int) -> None:
-    """As many rows as asked, and the colors of ON and OFF are on the picture."""
+    """As many rows as asked, and the colors of ON and OFF are on the picture; channels have no OFF."""
     from PIL import Image
 
     path = tmp_path / "pictures" / "look.png"
@@ -218,7 +223,8 @@ def test_the_preview_shows_the_frames(way: Data, load: Callable[[Data], Dataset]
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
         assert picture.height > count * 40
-    for color in ([255, 153, 38], [64, 140, 242]):
+    on, off = [255, 153, 38], [64, 140, 242]
+    for color in (on, off) if way.channels is None else (on,):
         assert (np.abs(pixels.astype(int) - color).max(axis=1) <= 1).sum() > 20
     assert [file.name for file in path.parent.iterdir()] == ["look.png"]
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from set_folders import SETS
+from spike_trains import write_trains
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.frames.binning import Binning, bin_recording
@@ -32,9 +34,8 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def frames_of(data: Data, path: Path) -> np.ndarray:
-    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window)
     recording = SOURCES[data.source].read_file(data, EventFile(path=path, label=0, key=path.stem))
-    return bin_recording(recording, binning)
+    return bin_recording(recording, Binning.of(data))
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -44,6 +45,22 @@ def test_a_file_of_a_named_set_becomes_the_frames_of_the_set(at, name):
     test = load_dataset(data).test
     for row, key in enumerate(test.keys):
         np.testing.assert_array_equal(frames_of(data, at / FOLDERS[name](key)), test.frames[row], err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["shd", "ssc"])
+def test_a_file_of_one_recording_becomes_the_frames_of_the_set(at, name):
+    data = SETS[name](at)
+    test = load_dataset(data).test
+    with h5py.File(at / name.upper() / f"{name}_test.h5") as file:
+        trains = list(zip(file["spikes/times"][()], file["spikes/units"][()], strict=True))
+    for row, key in enumerate(test.keys):
+        write_trains(at / "one.h5", [trains[int(key.split("/")[-1])]], [0], None)
+        np.testing.assert_array_equal(frames_of(data, at / "one.h5"), test.frames[row], err_msg=key)
+    write_trains(at / "two.h5", trains[:2], [0, 0], None)
+    with pytest.raises(UserError, match=r"two\.h5: it holds 2 recordings\. Hint: write each recording into a file"):
+        frames_of(data, at / "two.h5")
+    with pytest.raises(UserError, match=r"recordings of Spiking \w+ \w+ are \.h5 files"):
+        frames_of(data, at / "one.npy")
 
 
 def test_a_recording_in_the_sensor_of_the_digits(at):

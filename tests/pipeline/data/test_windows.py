@@ -11,6 +11,8 @@ import pytest
 from data_folders import CLASSES, EACH, HEIGHT, WIDTH, data, with_pictures, write_picture
 from html_page import Page
 from report_example import example_inputs
+from set_folders import SETS
+from spike_trains import write_trains
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
@@ -106,7 +108,7 @@ def test_units_lengths_and_noise_are_said(
 def test_a_useless_window_is_refused_by_a_run_and_shown_by_info(cases: Path, tmp_path: Path, spikeport) -> None:
     recipe = tmp_path / "a.toml"
     settings = of_events(tmp_path, np.load(cases / "times-ns.npy"))
-    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.model_dump().items()]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.model_dump(exclude_none=True).items()]
     recipe.write_text("[data]\n" + "\n".join(lines) + '\n[distillation]\nmethod = "baseline"\n[check]\nbackends = []\n')
     code, out, err = spikeport("data", "info", recipe, "--json")
     assert code == 0
@@ -221,3 +223,21 @@ def test_report_and_page_say_how_the_window_fits() -> None:
 
 def test_periods() -> None:
     assert [period(us) for us in (0, 97, 99_904, 4_862_000)] == ["0 us", "97 us", "99.9 ms", "4.862 s"]
+
+
+def test_channels_have_a_range_and_no_polarity(tmp_path: Path) -> None:
+    """All spikes lie in channels 20 to 99 of 700: fewer than a quarter."""
+    data = SETS["shd"](tmp_path)
+    facts = window_of(load_dataset(data, cache=tmp_path / "cache"))
+    assert facts is not None
+    assert (facts["box"], facts["on"], facts["warnings"]) == ({"channel": [0, 699]}, None, [])
+    words = sentence(facts)
+    assert words.endswith("% of all frames are empty. Events lie in channel 0 to 699.")
+    times = np.linspace(0, 0.5, 80).astype(np.float32)
+    train = (times, np.arange(20, 100, dtype=np.uint16))
+    write_trains(tmp_path / "SHD" / "shd_test.h5", [train] * 8, [0] * 8, [1] * 8)
+    write_trains(tmp_path / "SHD" / "shd_train.h5", [train] * 8, [0, 1] * 4, [1] * 8)
+    facts = window_of(load_dataset(data, cache=tmp_path / "cache"))
+    assert facts is not None
+    assert facts["box"] == {"channel": [20, 99]}
+    assert facts["warnings"] == ["all events lie in channels 20 to 99 of 700: are there fewer (data.channels)?"]

@@ -31,8 +31,8 @@ from spikeport.pipeline.training.qat import quantize
 from spikeport.pipeline.training.scaling import scales
 
 CLASSES = 5
-# name -> student of the table, its options, frames (C, H, W); small, and no two sizes alike
-ON_CHIP: dict[str, tuple[str, dict[str, Any], tuple[int, int, int]]] = {
+# name -> student of the table, its options, frames (C, H, W) or (N,); small, and no two sizes alike
+ON_CHIP: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "conv-stride": ("conv", {"channels": [3, 4], "hidden": 6}, (2, 9, 11)),
     "conv-avgpool": ("conv", {"channels": [3, 4], "downsample": "avgpool", "kernel": 5}, (2, 8, 12)),
     "conv-synaptic": (
@@ -44,6 +44,9 @@ ON_CHIP: dict[str, tuple[str, dict[str, Any], tuple[int, int, int]]] = {
     "mlp": ("mlp", {"layers": [9, 7]}, (2, 4, 3)),
     "conv-mlp": ("conv-mlp", {"channels": [3], "layers": [8, 5]}, (2, 7, 9)),
     "recurrent": ("mlp", {"layers": [9, 7], "neuron": "recurrent"}, (2, 4, 3)),
+    "mlp-channels": ("mlp", {"layers": [9, 7]}, (23,)),
+    "recurrent-channels": ("mlp", {"layers": [9, 7], "neuron": "recurrent"}, (23,)),
+    "synaptic-channels": ("mlp", {"layers": [9], "neuron": "synaptic", "alpha": 0.6}, (23,)),
     "recurrent-hidden": ("conv", {"channels": [3], "hidden": 8, "neuron": "recurrent"}, (2, 7, 9)),
     "recurrent-conv": ("conv-mlp", {"channels": [3], "layers": [8], "neuron": "recurrent"}, (2, 7, 9)),
     "recurrent-pool": (
@@ -263,6 +266,10 @@ def test_a_student_that_is_not_for_netx_says_so_before_training(monkeypatch: pyt
             (2, 34, 34),
             r"a resnet18-snn has no layers of synaptic neurons",
         ),
+        ("conv", {}, (70,), r"input of 70 channels has no height and width.*student\.network = \"mlp\""),
+        ("vgg-snn", {}, (70,), r"input of 70 channels has no height and width"),
+        ("conv-mlp", {}, (70,), r"input of 70 channels has no height and width"),
+        ("resnet20-snn", {}, (70,), r"input of 70 channels has no height and width"),
         ("convv", {}, (2, 34, 34), r"'convv' is not a student network.*conv, vgg-snn, mlp"),
     ],
 )
@@ -283,11 +290,12 @@ def test_the_list_of_students() -> None:
     assert all(set(row.options) <= fields for row in rows.values())
 
 
-def test_a_perceptron_has_no_places() -> None:
-    network = student("mlp", {"layers": [9, 7]}, (2, 4, 3))
-    sizes = student_sizes(network, (2, 4, 3))
+@pytest.mark.parametrize("shape", [(2, 4, 3), (24,)])
+def test_a_perceptron_has_no_places(shape: tuple[int, ...]) -> None:
+    network = student("mlp", {"layers": [9, 7]}, shape)
+    sizes = student_sizes(network, shape)
     assert (sizes.maps, sizes.embedding) == (None, 7)
-    assert network(random_frames((2, 4, 3))).maps is None
+    assert network(random_frames(shape)).maps is None
 
 
 @pytest.mark.parametrize(("beta", "threshold"), [(0.5, 1.0), (0.75, 1.0), (0.9, 0.6), (1.0, 0.5)])

@@ -236,3 +236,21 @@ def test_text_colors_have_contrast() -> None:
         for name in ("ink", "quiet", "accent", "bad"):
             dark, light = sorted(luminance(palette[key]) for key in (name, "paper"))
             assert (light + 0.05) / (dark + 0.05) >= 4.5, name
+
+
+def test_channels_are_drawn_as_one_raster() -> None:
+    """Input 1 fires in steps 0 and 1, input 2 in step 3: rows are inputs, columns are steps."""
+    frames = np.zeros((4, 3), dtype=bool)
+    frames[0:2, 1] = frames[3, 2] = True
+    drawn, side = charts.input_raster(frames, "t")
+    assert side == 1
+    assert '<path class="on" transform="translate(0 0)" d="M0 1h2v1h-2zM3 2h1v1h-1z"/>' in drawn
+    assert 'class="off"' not in drawn
+    assert 'viewBox="0 0 4 3"' in drawn
+    wide = np.zeros((40, 700), dtype=bool)
+    wide[5, 699] = True
+    drawn, side = charts.input_raster(wide, "t")
+    rows = -(-700 // side)
+    assert 100 < rows <= 300
+    assert f'viewBox="0 0 40 {rows}"' in drawn
+    assert f'd="M5 {rows - 1}h1v1h-1z"' in drawn

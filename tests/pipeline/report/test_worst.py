@@ -95,3 +95,14 @@ def test_no_mistake_and_none_ranked_are_told_apart() -> None:
     del report["mistakes"]  # of an older version
     render_html(report)
     render_markdown(report)
+
+
+def test_channels_are_a_raster_with_time_to_the_right() -> None:
+    """Three steps of 130 inputs: three inputs are one row, and the brightest has two spikes."""
+    frames = np.zeros((3, 130), np.uint8)
+    frames[0, [0, 2]] = frames[2, 129] = 1
+    drawn = events_picture(frames)
+    assert drawn.shape == (3, 44, 3)
+    expected = np.zeros((44, 3), int)
+    expected[0, 0], expected[43, 2] = 255, 128
+    assert (drawn == expected).all()

@@ -13,6 +13,7 @@ RECIPES = Path(__file__).parents[3] / "recipes"
 # Widths that still have every layer, and frames that still halve as often; everything else is the recipe's.
 NARROW = {
     "conv": ["student.channels=[2, 3]", "data.height={side}", "data.width={side}"],
+    "mlp": ["student.layers=[5]", "data.steps=9"],
     "vgg-snn": ["student.width=0.04", "data.height=16", "data.width=16"],
     "resnet18-snn": ["student.width=0.04", "data.height={side}", "data.width={side}"],
 }
@@ -36,6 +37,8 @@ SIZES = {  # of train, validation and test, of the tiny folder
     "ncars": (0, 3, 0),
     "asldvs": (0, 6, 6),
     "pokerdvs": (0, 4, 8),
+    "shd": (0, 4, 0),
+    "ssc": (0, 6, 0),
     "digits": (30, 20, 20),
     "resnet-digits": (30, 20, 20),
     "resnet-nmnist-small": (6, 3, 3),

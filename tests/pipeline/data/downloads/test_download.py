@@ -47,6 +47,21 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(host: Host, tmp_pat
     assert host.asked == []
 
 
+def test_archives_of_one_file_each_share_a_folder(host: Host, tmp_path: Path, monkeypatch) -> None:
+    """As the Heidelberg sets: a part that is there does not stand for the other."""
+    parts = tuple(
+        host.archive(f"{name}.zip", zipped({name: b"x"}), content_folder="IN", layout=name, suffix=(name,), count=1)
+        for name in ("a_train.h5", "a_test.h5")
+    )
+    set_archives(monkeypatch, "toy", parts)
+    (tmp_path / "IN").mkdir()
+    (tmp_path / "IN" / "a_train.h5").write_bytes(b"x")
+    assert download("toy", tmp_path, quiet) == [
+        {"part": "IN/a_train.h5.zip", "state": "here"}, {"part": "IN/a_test.h5.zip", "state": "fetched"},
+    ]  # fmt: skip
+    assert set(host.asked) == {"a_test.h5.zip"}
+
+
 def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path: Path, monkeypatch) -> None:
     gone = host.archive("events.zip", zipped(EVENTS))
     del host.files["events.zip"]
@@ -91,6 +106,10 @@ def test_every_named_set_has_its_archives_with_addresses_and_hashes() -> None:
         for archive in source.archives:
             url, md5 = archive.address()
             assert archive.ask or (url.startswith("https://") and len(md5) == 32)
+    for row, (part, md5) in enumerate((("train", "d102be95e7144fcc0553d1f45ba94170"),
+                                       ("valid", "b4eee3516a4a90dd0c71a6ac23a8ae43"),
+                                       ("test", "a35ff1e9cffdd02a20eb850c17c37748"))):  # fmt: skip
+        assert SOURCES["ssc"].archives[row].address() == (f"https://zenkelab.org/datasets/ssc_{part}.h5.zip", md5)
     assert SOURCES["nmnist"].archives[1].address()[1] == "69ca8762b2fe404d9b9bad1103e97832"  # tonic's test_md5
 
 

@@ -152,3 +152,22 @@ def test_no_event_is_lost_in_the_whole_recording(times: list[int], step_us: int,
     frames = bin_recording(one, Binning(steps=steps, step_us=step_us, height=4, width=5, window="whole"), facts)
     assert facts["in_window"] == len(times)
     assert frames.any(axis=0).sum() == min(len(times), 20)
+
+
+def test_channels_are_binned_as_by_a_plain_loop() -> None:
+    """Polarity is not used: both polarities of a channel are one bit."""
+    generator = np.random.default_rng(8)
+    events = np.zeros(90, EVENT_DTYPE)
+    events["t"], events["x"] = np.sort(generator.integers(40, 900, 90)), generator.integers(0, 13, 90)
+    events["p"] = generator.integers(0, 2, 90)
+    binning = Binning(steps=6, step_us=101, height=1, width=13, one_dimensional=True)
+    expected = np.zeros((6, 13), np.uint8)
+    for event in events:
+        step = (event["t"] - events["t"][0]) // 101
+        if step < 6:
+            expected[step, event["x"]] = 1
+    one = Recording(events=events, sensor=(1, 13), label=0, key="r")
+    np.testing.assert_array_equal(bin_recording(one, binning), expected)
+    binned = bin_recordings([one, one], 2, binning)
+    assert binned.frames.shape == (2, 6, 13)
+    np.testing.assert_array_equal(binned.frames[1], expected)

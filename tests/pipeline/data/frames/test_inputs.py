@@ -58,3 +58,14 @@ def test_parts_come_together_in_order() -> None:
     assert lies_channels_last(joined)
     assert torch.equal(joined, torch.cat(parts, dim=1))
     assert concat_batch(parts[:1]) is parts[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float64])
+def test_channels_become_floats_side_by_side(dtype: torch.dtype) -> None:
+    frames = torch.randint(0, 2, (3, 5, 11)).to(dtype).transpose(0, 1)
+    laid = as_input(frames)
+    assert laid.dtype == (torch.float32 if dtype == torch.uint8 else dtype)
+    assert laid.is_contiguous()
+    assert torch.equal(laid, frames.to(laid.dtype))
+    joined = concat_batch([frames, frames[:, :2]])
+    assert torch.equal(joined, torch.cat([laid, laid[:, :2]], dim=1))

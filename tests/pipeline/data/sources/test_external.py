@@ -81,6 +81,26 @@ MODULE = """
     def parts(data):
         return {"train": Camera(10), "test": Camera(4)}
 
+    class Cochlea(tonic.Dataset):
+        # as tonic.datasets.SHD: no row, polarity 1; 12 channels, of which two are one with data.channels = 6
+        sensor_size = (12, 1, 1)
+        dtype = np.dtype([("t", int), ("x", int), ("p", int)])
+
+        def __init__(self):
+            super().__init__("unused")
+
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, index):
+            return np.array([(100 * step, index, 1) for step in range(3)], self.dtype), index % 2
+
+    def cochlea(data):
+        return Cochlea()
+
+    def rasters(data):
+        return [(np.eye(12, dtype=int)[[i, i, i]], i % 2) for i in range(12)]
+
     def number(data):
         return 3
 
@@ -192,3 +212,30 @@ def test_a_part_feeds_a_data_loader_of_torch(tmp_path: Path) -> None:
 def test_what_is_no_data_set_is_named(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(UserError, match=text):
         loaded(name, tmp_path)
+
+
+CHANNELS = {"steps": STEPS, "step_us": 100, "train": 8, "validation": 2, "test": 2}
+
+
+@pytest.mark.parametrize(("name", "channels"), [("cochlea", 12), ("cochlea", 6), ("rasters", 12)])
+def test_one_dimensional_items_become_frames_of_channels(tmp_path: Path, name: str, channels: int) -> None:
+    data = {**CHANNELS, "source": f"owndata:{name}", "channels": channels}
+    dataset = load_dataset(Recipe.model_validate({"data": data}), cache=tmp_path)
+    assert dataset.train.frames.shape == (8, STEPS, channels)
+    for key, (frames, label) in zip(dataset.test.keys, dataset.test, strict=True):
+        expected = np.zeros((STEPS, channels), np.uint8)
+        expected[:, int(key) * channels // 12] = 1
+        np.testing.assert_array_equal(frames, expected)
+        assert label == int(key) % 2
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("rasters", r"item 000000 of shape \[3, 12\] is neither.*\[T, N\] = \[3, 9\]. Hint: correct data.steps, data.ch"),
+    ("toy", r"an event lies outside the sensor: event 0 is at x = 0, y = 1; the sensor is 9 wide and 1 high"),
+    ("with_images", "an event lies outside the sensor"),
+])  # fmt: skip
+def test_items_that_are_not_of_the_channels_are_named(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(UserError, match=text):
+        load_dataset(
+            Recipe.model_validate({"data": {**CHANNELS, "source": f"owndata:{name}", "channels": 9}}), cache=tmp_path
+        )

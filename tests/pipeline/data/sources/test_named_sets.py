@@ -157,6 +157,8 @@ def test_cepdvs_splits_in_order_of_numbers(tmp_path: Path) -> None:
         ("cepdvs", "CEP-DVS/events", ["ask its authors", "<class>/<n>.mat"]),
         ("cepdvs", "CEP-DVS/images", ["ask its authors", "<class>/<n>.png"]),
         ("dvsgesture", "DVSGesture/ibmGestureTrain", ["ibmGestureTrain.tar.gz", "user01_fluorescent/0.npy"]),
+        ("shd", "SHD/shd_test.h5", ["shd_test.h5.zip", "1503a5064faa34311c398fb0a1ed0a6f", "SHD/shd_test.h5"]),
+        ("ssc", "SSC/ssc_valid.h5", ["ssc_valid.h5.zip", "SSC/ssc_valid.h5"]),
         ("dvsgesture", "DVSGesture/ibmGestureTest", ["ibmGestureTest.tar.gz", "ibmGestureTest"]),
         ("ncars", "NCARS", ["Prophesee_Dataset_n_cars.zip and then n-cars_train.zip", "train/cars/obj_000001_td.dat"]),
         ("ncars", "NCARS/test", ["NCARS/test", "553ce464d6e5e617b3c21ce27c19368e"]),
