@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.methods import METHODS, MethodSpec
+from spikeport.pipeline.distillation.method_parts import MethodSpec
+from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.distillation.options import check_options
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.distillation import Distillation
@@ -32,7 +34,7 @@ def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
     if name != recipe.method:
         return _with_options(name, {})
     spec = _with_options(name, recipe.options)
-    return MethodSpec(losses=(*spec.losses, *recipe.losses), pretrains=spec.pretrains)
+    return replace(spec, losses=(*spec.losses, *recipe.losses))
 
 
 def baseline_spec(recipe: Distillation) -> MethodSpec:
@@ -59,8 +61,8 @@ def uses_synthesis(recipe: Distillation) -> bool:
 def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
     """The stages between teacher and student that the method of the recipe needs, in order.
 
-    "simulator" pretrains on images that the simulator renders, "synthesis" trains the translator, and "pretrain"
-    pretrains on synthetic events.
+    "simulator" pretrains on images that the simulator renders, "synthesis" trains the translator or fits the motion,
+    and "pretrain" pretrains on synthetic events.
 
     Args:
         recipe: the recipe.
@@ -68,7 +70,7 @@ def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
     synthesis, pretrains = recipe.synthesis, method_spec(recipe.distillation).pretrains
     needed = {
         "simulator": pretrains and (synthesis.simulator_pretrain_epochs > 0 or bool(synthesis.simulator_weights)),
-        "synthesis": uses_synthesis(recipe.distillation) and synthesis.kind == "translator",
+        "synthesis": uses_synthesis(recipe.distillation) and synthesis.kind != "simulator",
         "pretrain": pretrains and synthesis.pretrain_epochs > 0,
     }
     return tuple(name for name in needed if needed[name])

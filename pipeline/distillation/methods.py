@@ -12,35 +12,13 @@ that the frames were made from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run.sections.distillation import LossSpec, Schedule
+from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024
+from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, Share, tet
+from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.run.sections.fields import Fraction, NotNegative, PositiveFloat
-
-KdMode = Literal["mean", "per_step", "last"]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodSpec:
-    """What trains a student.
-
-    Attributes:
-        losses: the losses, each with its stream, weight, schedule and options.
-        pretrains: whether the student is pretrained on synthetic events first.
-    """
-
-    losses: tuple[LossSpec, ...]
-    pretrains: bool = False
-
-    @property
-    def streams(self) -> frozenset[str]:
-        """Names of the streams that a training step needs."""
-        return frozenset({"event", *(loss.stream for loss in self.losses)})
 
 
 def baseline(*, tet_mse_weight: Fraction = 1e-3) -> MethodSpec:
@@ -49,97 +27,7 @@ def baseline(*, tet_mse_weight: Fraction = 1e-3) -> MethodSpec:
     Args:
         tet_mse_weight: share of the MSE term of TET.
     """
-    return MethodSpec(losses=(_tet(tet_mse_weight),))
-
-
-def ckd(
-    *,
-    kd_weight: NotNegative = 1.0,
-    tau: PositiveFloat = 4.0,
-    kd_mode: KdMode = "mean",
-    mask_replaced: bool = False,
-    phase: Literal["cosine", "logistic", "step", "constant"] = "cosine",
-    phase_start: NotNegative = 0.42,
-    phase_end: NotNegative = 0.58,
-    cka_weight: NotNegative = 0.5,
-    cka_learnable: bool = True,
-    cka_debiased: bool = False,
-    max_alpha: Fraction = 0.9,
-    tet_mse_weight: Fraction = 1e-3,
-) -> MethodSpec:
-    """CKD (Ye et al., ICME 2025, arXiv 2507.09269): he2024, and a teacher's logits on the hybrid stream.
-
-    Paper: the losses and their streams (the teacher never acts on the event stream), the three phases of its weight.
-    Reconstruction: everything of he2024; the places of the phases were measured on a drawing. Choice: tau, the mean
-    over time, alpha at most 0.9. Defaults are the published settings; on small batches use `cka_debiased`.
-
-    Args:
-        kd_weight: weight of the logit distillation.
-        tau: temperature of the logit distillation.
-        kd_mode: logits that are compared: their mean over time, those of each step, or those of the last step.
-        mask_replaced: whether samples of the hybrid stream count by their share of frames that are not events.
-        phase: shape of the schedule of kd_weight.
-        phase_start: start of the schedule, as a share of the training.
-        phase_end: end of the schedule, as a share of the training.
-        cka_weight: weight of the CKA alignment.
-        cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
-        cka_debiased: whether CKA has its debiased form.
-        max_alpha: upper bound of a_t.
-        tet_mse_weight: share of the MSE term of TET.
-
-    Raises:
-        UserError: the schedule ends before it starts.
-    """
-    if phase_end < phase_start:
-        raise UserError(
-            f"phase_end = {phase_end} is below phase_start = {phase_start}",
-            where="distillation.options",
-            hint="both are shares of the training, the start first",
-        )
-    base = he2024(
-        cka_weight=cka_weight,
-        cka_learnable=cka_learnable,
-        cka_debiased=cka_debiased,
-        max_alpha=max_alpha,
-        tet_mse_weight=tet_mse_weight,
-    )
-    teacher = LossSpec(
-        loss="logit_kd",
-        stream="hybrid",
-        weight=kd_weight,
-        schedule=Schedule(shape=phase, start=phase_start, end=phase_end),
-        options={"tau": tau, "mode": kd_mode, "mask_replaced": mask_replaced},
-    )
-    return MethodSpec(losses=(*base.losses, teacher))
-
-
-def he2024(
-    *,
-    cka_weight: NotNegative = 0.5,
-    cka_learnable: bool = True,
-    cka_debiased: bool = False,
-    max_alpha: Fraction = 0.9,
-    tet_mse_weight: Fraction = 1e-3,
-) -> MethodSpec:
-    """Knowledge transfer without a teacher (He et al., AAAI 2024, arXiv 2303.13077).
-
-    TET on the hybrid stream and on the events, whose steps have weights 1 - a_t, and CKA alignment of the two streams,
-    step by step, with learned a_t. Paper (released code): all of it, biased CKA, weight 0.5 and lambda 1e-3 included.
-    Choice: alpha at most 0.9, since the published form lets the optimizer switch the event stream off.
-
-    Args:
-        cka_weight: weight of the CKA alignment.
-        cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
-        cka_debiased: whether CKA has its debiased form.
-        max_alpha: upper bound of a_t.
-        tet_mse_weight: share of the MSE term of TET.
-    """
-    losses = [_tet(tet_mse_weight, "hybrid"), _tet(tet_mse_weight, event_weights=True)]
-    if cka_weight or cka_learnable:  # learned a_t weight the steps of the events also where the alignment has no weight
-        coefficients = "learnable" if cka_learnable else None
-        options = {"debiased": cka_debiased, "max_alpha": max_alpha, "coefficients": coefficients}
-        losses.append(LossSpec(loss="cka_alignment", stream="hybrid", weight=cka_weight, options=options))
-    return MethodSpec(losses=tuple(losses))
+    return MethodSpec(losses=(tet(tet_mse_weight),))
 
 
 def ckdsnn(
@@ -167,7 +55,7 @@ def ckdsnn(
     """
     return MethodSpec(
         losses=(
-            _tet(0.0),
+            tet(0.0),
             LossSpec(loss="cam_kd", weight=map_weight, options={"tau_map": tau_map, "target_class": target_class}),
             LossSpec(loss="noisy_logit_kd", weight=noise_weight, options={"tau": tau, "noise_weight": noise}),
         )
@@ -223,7 +111,7 @@ def temporal_self(
         teacher: second teacher: the mean of the student's correct steps, the mean of all steps, or the last step.
         fallback: what replaces the mean of no correct step: nothing, equal probabilities, or the mean of all steps.
     """
-    losses = [_tet(0.0)]
+    losses = [tet(0.0)]
     if alpha:
         losses.append(LossSpec(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step"}))
     options = {"tau": tau, "teacher": teacher, "fallback": fallback}
@@ -244,7 +132,7 @@ def hta(
         mode: logits that are compared: their mean over time, those of each step, or those of the last step.
     """
     options = {"tau": tau, "head_mass": head_mass, "mode": mode}
-    return MethodSpec(losses=(_tet(0.0), LossSpec(loss="adaptive_kl", weight=weight, options=options)))
+    return MethodSpec(losses=(tet(0.0), LossSpec(loss="adaptive_kl", weight=weight, options=options)))
 
 
 def synthetic_events(
@@ -270,8 +158,8 @@ def synthetic_events(
     """
     kd = {"tau": tau, "mode": "per_step"}
     losses = [
-        _tet(tet_mse_weight),
-        _tet(tet_mse_weight, "synthetic"),
+        tet(tet_mse_weight),
+        tet(tet_mse_weight, "synthetic"),
         LossSpec(loss="logit_kd", stream="synthetic", weight=kd_weight, options=kd),
     ]
     if event_kd_weight:
@@ -282,6 +170,7 @@ def synthetic_events(
 METHODS: dict[str, Callable[..., MethodSpec]] = {
     "baseline": baseline,
     "ckd": ckd,
+    "ckd-events": ckd_events,
     "he2024": he2024,
     "ckdsnn": ckdsnn,
     "tser": tser,
@@ -289,10 +178,3 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "hta": hta,
     "synthetic-events": synthetic_events,
 }
-
-
-def _tet(
-    mse_weight: float, stream: Literal["event", "hybrid", "synthetic"] = "event", *, event_weights: bool = False
-) -> LossSpec:
-    options: dict[str, float | bool] = {"mse_weight": mse_weight}
-    return LossSpec(loss="tet", stream=stream, options=options | ({"event_weights": True} if event_weights else {}))

@@ -18,7 +18,7 @@ from spikeport.pipeline.distillation.losses.base import (
     class_needs_teacher,
 )
 from spikeport.pipeline.distillation.losses.table import build_loss, check_loss, loss_class
-from spikeport.pipeline.distillation.methods import MethodSpec
+from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.schedules import scheduled
 from spikeport.pipeline.run.sections.distillation import LossSpec
 

@@ -22,6 +22,7 @@ from spikeport.pipeline.report.content.csv_tables import class_names, curves_csv
 from spikeport.pipeline.report.content.report_json import Report, Warning
 from spikeport.pipeline.report.content.training import trainings
 from spikeport.pipeline.report.write import render_all
+from spikeport.pipeline.run.gap import LayerGap, gap_line
 from spikeport.pipeline.stages.added_epochs import added_epochs
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
@@ -227,7 +228,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         samples=example_samples(context, np.array(reference.classes)),
         mistakes=worst_samples(context, np.array(reference.classes)),
         warnings=warnings_of(run),
-        training=trainings(rows_of_stages(run.file(METRICS)), dataset.validation.labels, dataset.classes),
+        training=trainings(rows_of_stages(run.file(METRICS)), dataset.validation.labels, dataset.classes, _gaps(run)),
         confusion=confusion(labels, np.array(reference.classes), len(dataset.classes)),
         provenance={
             **about,
@@ -248,6 +249,12 @@ def warnings_of(run: RunFolder) -> list[Warning]:
             warning: Warning = {"stage": stage, **found}
             warnings.append(warning)
     return warnings
+
+
+def _gaps(run: RunFolder) -> dict[str, list[str]]:
+    """The domain gap of each training that has one, as a sentence."""
+    found = {stage: entry["result"].get("gap") for stage, entry in run.manifest["stages"].items()}
+    return {stage: [f"{gap_line([LayerGap(**layer) for layer in gap])}."] for stage, gap in found.items() if gap}
 
 
 def _started_from(run: RunFolder) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from spikeport.pipeline.profiling.baseline.rows import BaselineRow
@@ -25,6 +25,7 @@ class StudentJson(PredictionsJson):
     """`StudentResult` as JSON; older versions have no findings."""
 
     findings: NotRequired[list[FindingJson]]
+    gap: NotRequired[list[dict[str, Any]]]
 
 
 class NoTeacherJson(TypedDict):

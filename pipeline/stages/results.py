@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.readout import SILENT
+from spikeport.pipeline.run.gap import LayerGap
 from spikeport.pipeline.run.health import Finding
 from spikeport.values import Missing
 
@@ -156,19 +157,26 @@ class StudentResult:
     Attributes:
         predictions: classes of the test recordings.
         findings: faults of the student.
+        gap: how far synthetic events are from recordings in its layers; empty without synthetic events.
     """
 
     predictions: Predictions
     findings: tuple[Finding, ...] = ()
+    gap: tuple[LayerGap, ...] = ()
 
     def to_json(self) -> StudentJson:
-        """`{predicted, silent, findings}`."""
-        return {**self.predictions.to_json(), "findings": [finding.to_json() for finding in self.findings]}
+        """`{predicted, silent, findings, gap}`; without `gap` where there is none."""
+        found: StudentJson = {
+            **self.predictions.to_json(),
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+        return {**found, "gap": [asdict(layer) for layer in self.gap]} if self.gap else found
 
     @classmethod
     def from_json(cls, value: StudentJson) -> StudentResult:
         """The result that `to_json` wrote."""
-        return cls(predictions=Predictions.from_json(value), findings=findings_of(value))
+        gap = tuple(LayerGap(**layer) for layer in value.get("gap", []))
+        return cls(predictions=Predictions.from_json(value), findings=findings_of(value), gap=gap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,13 +184,15 @@ class SynthesisResult:
     """Result of the stage `synthesis`.
 
     Attributes:
-        weights: number of weights of the translator from images to events.
+        weights: number of weights of the translator from images to events, or of numbers of the motion.
+        distances: of a motion, the distance of its events from the recordings by group of statistics; else empty.
     """
 
     weights: int
+    distances: Mapping[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, int]:
-        """`{weights}`."""
+    def to_json(self) -> dict[str, Any]:
+        """`{weights, distances}`."""
         return asdict(self)
 
 

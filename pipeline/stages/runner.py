@@ -17,7 +17,9 @@ from spikeport.pipeline.stages.checks import check_recipe, require_backends, req
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.results import StageOutput
 
-TRAIN, DEPLOY, REPORT = (f"spikeport.pipeline.stages.{part}" for part in ("train", "deploy", "report"))
+TRAIN, SYNTHESIS, DEPLOY, REPORT = (
+    f"spikeport.pipeline.stages.{part}" for part in ("train", "synthesis", "deploy", "report")
+)
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     ]
     synthesis_stages = pretraining_stages(recipe)
     synthesis = [
-        Stage(name, title, TRAIN, name)
-        for name, title in (
-            ("simulator", "pretraining the student on images rendered by the simulator"),
-            ("synthesis", "fitting the translator from images to events"),
-            ("pretrain", "pretraining the student on synthetic events"),
+        Stage(name, title, home, name)
+        for name, title, home in (
+            ("simulator", "pretraining the student on images rendered by the simulator", TRAIN),
+            ("synthesis", "fitting the synthesis of events from images", SYNTHESIS),
+            ("pretrain", "pretraining the student on synthetic events", TRAIN),
         )
         if name in synthesis_stages
     ]

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 from spikeport.errors import UserError
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.describe import describe
-from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
-from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
-from spikeport.pipeline.data.frames.cache import cache_folder
 from spikeport.pipeline.data.splits.leakage import check_leakage, held_out_keys, test_set_digest
 from spikeport.pipeline.data.windows import check_window
-from spikeport.pipeline.distillation.method_spec import method_spec, pretraining_stages, uses_synthesis
+from spikeport.pipeline.distillation.method_spec import method_spec, pretraining_stages
 from spikeport.pipeline.distillation.objective import uses_teacher
 from spikeport.pipeline.models import storage
 from spikeport.pipeline.models.students.base import Student
@@ -23,7 +20,7 @@ from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
-from spikeport.pipeline.run.tensor_files import save_weights
+from spikeport.pipeline.run.gap import LayerGap
 from spikeport.pipeline.stages.checks import check_patience
 from spikeport.pipeline.stages.first_weights import checked_start
 from spikeport.pipeline.stages.results import (
@@ -31,15 +28,15 @@ from spikeport.pipeline.stages.results import (
     Predictions,
     StageOutput,
     StudentResult,
-    SynthesisResult,
     TeacherResult,
 )
+from spikeport.pipeline.stages.synthesis import gap_of, synthesizer_of, with_cached_views
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.evaluate import spiking_teacher_classes, teacher_logits
 from spikeport.pipeline.training.first_weights import teacher_origin
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.teacher_task import teacher_images
-from spikeport.pipeline.training.train import pretrain_student, train_student, train_teacher, train_translator
+from spikeport.pipeline.training.train import pretrain_student, train_student, train_teacher
 from spikeport.values import Missing
 
 if TYPE_CHECKING:
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
     from spikeport.pipeline.stages.context import Context
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
-SYNTHESIS = "synthesis.safetensors"
 SIMULATOR, PRETRAIN = "simulator.safetensors", "pretrain.safetensors"
 
 
@@ -96,15 +92,6 @@ def teacher(context: Context) -> StageOutput:
     return StageOutput(result=result, files=("teacher.safetensors",), started_from=str(origin or ""))
 
 
-def synthesis(context: Context) -> StageOutput:
-    """Trains the translator from images to events on the training pairs, into synthesis.safetensors."""
-    recipe, folder = context.recipe, context.checkpoints("synthesis")
-    trained = train_translator(recipe, context.dataset, folder, context.progress, context.run.file(METRICS))
-    save_weights(trained, context.run.file(SYNTHESIS))
-    weights = sum(weight.numel() for weight in trained.parameters())
-    return StageOutput(result=SynthesisResult(weights=weights), files=(SYNTHESIS,))
-
-
 def simulator(context: Context) -> StageOutput:
     """Pretrains the student on events of the simulated camera, into simulator.safetensors."""
     recipe = context.recipe
@@ -117,7 +104,7 @@ def simulator(context: Context) -> StageOutput:
             recipe,
             context.dataset,
             load_teacher(context),
-            _with_cached_views(context, Simulator(recipe.data.steps, recipe.data.step_us)),
+            with_cached_views(context, Simulator(recipe.data.steps, recipe.data.step_us)),
             context.checkpoints("simulator"),
             context.progress,
             context.run.file(METRICS),
@@ -130,7 +117,7 @@ def simulator(context: Context) -> StageOutput:
 def pretrain(context: Context) -> StageOutput:
     """Pretrains the student on synthetic events, into pretrain.safetensors."""
     checked_start(context)
-    synthesizer = _synthesizer(context)
+    synthesizer = synthesizer_of(context)
     assert synthesizer is not None  # only methods with a synthesizer have this stage
     trained = pretrain_student(
         context.recipe,
@@ -159,11 +146,12 @@ def student(context: Context, method: str) -> StageOutput:
         context.checkpoints(f"student-{method}"),
         context.progress,
         context.run.file(METRICS),
-        synthesizer=_synthesizer(context) if own else None,
+        synthesizer=synthesizer_of(context) if own else None,
         pretrained=_pretrained(context, PRETRAIN, SIMULATOR) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
-    result = _tested(trained, context, f"student-{method}", with_teacher=own and uses_teacher(spec))
+    gap = gap_of(context, trained) if own else ()
+    result = _tested(trained, context, f"student-{method}", with_teacher=own and uses_teacher(spec), gap=gap)
     return StageOutput(result=result, files=(name,), started_from=started)
 
 
@@ -182,24 +170,12 @@ def quantized(context: Context, method: str) -> StageOutput:
         stage=f"quantized-{method}",
         method=method if same else None,
         teacher=load_teacher(context),
-        synthesizer=_synthesizer(context) if own else None,
+        synthesizer=synthesizer_of(context) if own else None,
     )
     storage.save_student(tuned, context.run.file(name))
     before = StudentResult.from_json(context.run.result(f"student-{method}")).findings
     result = _tested(tuned, context, f"quantized-{method}", before=before)
     return StageOutput(result=result, files=(name,))
-
-
-def _synthesizer(context: Context) -> EventSynthesizer | CachedViews | None:
-    if not uses_synthesis(context.recipe.distillation):
-        return None
-    return _with_cached_views(context, load_synthesizer(context.recipe, context.run.file(SYNTHESIS)))
-
-
-def _with_cached_views(context: Context, synthesizer: EventSynthesizer) -> EventSynthesizer | CachedViews:
-    if not context.recipe.synthesis.cached_views:
-        return synthesizer
-    return CachedViews(synthesizer, context.dataset.static, context.recipe, cache_folder(), context.progress)
 
 
 def _pretrained(context: Context, *files: str) -> Student | None:
@@ -249,6 +225,7 @@ def _tested(
     *,
     with_teacher: bool = False,
     before: Sequence[health.Finding] | None = None,
+    gap: tuple[LayerGap, ...] = (),
 ) -> StudentResult:
     """Classifies the test recordings and looks for faults of the network.
 
@@ -258,6 +235,7 @@ def _tested(
         stage: name of the stage that trained it.
         with_teacher: whether it was trained with the run's teacher.
         before: findings of the float student, for a quantized student.
+        gap: how far synthetic events are from recordings in its layers.
     """
     test = context.dataset.test
     seen = run_student(network, test.frames)
@@ -269,7 +247,7 @@ def _tested(
         correct = (each.correctness(test.labels).correct for each in (teacher, predictions))
         found += health.of_teacher_against(stage, *correct)
     found = found if before is None else health.after_tuning(found, [finding.to_json() for finding in before])
-    return StudentResult(predictions=predictions, findings=_reported(context, stage, found))
+    return StudentResult(predictions=predictions, findings=_reported(context, stage, found), gap=gap)
 
 
 def _reported(context: Context, stage: str, found: list[health.Finding]) -> tuple[health.Finding, ...]:

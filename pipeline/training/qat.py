@@ -74,8 +74,9 @@ def qat_finetune(
         progress: called as (steps done, steps in all, stage).
         metrics: file of the log; None: metrics.jsonl in `folder`.
         stage: name of the training.
-        method: method whose losses train it; None: the baseline. A method with a hybrid stream trains with the baseline
-            too, since alignment and that stream have no use once batch norm is folded.
+        method: method whose losses train it; None: the baseline. A method with a hybrid stream trains with the losses
+            of its pretraining, or without one with the baseline, since alignment and that stream have no use once
+            batch norm is folded.
         teacher: the teacher; None for methods without one.
         synthesizer: renders events of static images. Methods that pretrain use them here too, 1,280 images an epoch.
 
@@ -86,7 +87,7 @@ def qat_finetune(
     prepare_qat(prepared)
     spec = baseline_spec(recipe.distillation) if method is None else method_spec(recipe.distillation, method)
     if "hybrid" in spec.streams:
-        spec = baseline_spec(recipe.distillation)
+        spec = spec.of_pretraining if spec.pretraining else baseline_spec(recipe.distillation)
     make = partial(
         QatTask if spec.pretrains else StudentTask,
         recipe,

@@ -12,7 +12,7 @@ from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
-from spikeport.pipeline.distillation.methods import MethodSpec
+from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher
 from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, concat_clips, run_streams
 from spikeport.pipeline.models.sizes import student_sizes, teacher_sizes

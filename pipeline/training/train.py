@@ -9,7 +9,11 @@ import torch
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
+from spikeport.pipeline.data.event_synthesis.motion import Motion
+from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit
+from spikeport.pipeline.data.event_synthesis.statistics import FEWEST
 from spikeport.pipeline.data.event_synthesis.translator import Translator
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.initialize import initialize_from_teacher
 from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.distillation.streams import NO_TEACHER
@@ -25,6 +29,8 @@ from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, 
 from spikeport.pipeline.training.teacher_task import TeacherTask
 from spikeport.pipeline.training.translator_task import TranslatorTask
 from spikeport.progress import NamedProgress
+
+FITTED_IMAGES, FITTED_RECORDINGS = 32, 256  # that the motion is fitted with
 
 
 def train_teacher(
@@ -88,6 +94,38 @@ def train_translator(
     return task.model
 
 
+def fit_motion(
+    recipe: Recipe, dataset: Dataset, progress: NamedProgress | None = None
+) -> tuple[Motion, dict[str, float]]:
+    """Fits the motion of a simulated camera to the training recordings, without their labels.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        progress: called with (generations done, generations in all, what is done).
+
+    Returns:
+        The motion, and the distance of its events from the recordings by group of statistics, with other random numbers
+        than those of the fit.
+
+    Raises:
+        UserError: there are too few recordings, or no images.
+    """
+    count, known = len(dataset.static.labels), len(dataset.train.labels)
+    if not count or known < FEWEST:
+        raise UserError(
+            f"a motion is fitted to {FEWEST} or more training recordings and to static images; there are {known} and "
+            f"{count}", where="synthesis.kind", hint='use synthesis.kind = "simulator", which needs no recording',
+        )  # fmt: skip
+    draws = torch.Generator().manual_seed(derived_seed(recipe.seed, "motion"))
+    rows = torch.randperm(count, generator=draws)[:FITTED_IMAGES].numpy()
+    frames = dataset.train.frames[torch.randperm(known, generator=draws)[:FITTED_RECORDINGS].numpy()]
+    images = torch.from_numpy(resize_to(dataset.static.images[rows], *frames.shape[3:]))
+    fit = MotionFit(images, frames, recipe.synthesis.motion_generations, recipe.seed, progress)
+    motion = fit.motion()
+    return motion, fit.distances(motion, seed=100)
+
+
 def pretrain_student(
     recipe: Recipe,
     dataset: Dataset,
@@ -122,7 +160,7 @@ def pretrain_student(
         recipe,
         dataset,
         initial_student(recipe, dataset, teacher) if student is None else student,
-        method_spec(recipe.distillation),
+        method_spec(recipe.distillation).of_pretraining,
         teacher=teacher,
         synthesizer=synthesizer,
         stage=stage,

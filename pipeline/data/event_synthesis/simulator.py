@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from spikeport.pipeline.data.images.blur import blurred
 from spikeport.pipeline.data.images.resize import value_channel
 
 MODEL = 1  # change it whenever other frames come of the same draws: views kept on disk are then drawn anew
@@ -96,7 +96,7 @@ class Simulator:
         bumps = torch.randn(batch, 2, height, width, generator=generator).to(device)
         spread = (1 + draw(scene.mismatch, 1, 1, 1) * bumps).clamp(min=0.3)
         thresholds = torch.stack([off, on], dim=1) * spread
-        shade = _blurred(value_channel(images), draw(scene.blur)) * (1 - ink)
+        shade = blurred(value_channel(images), draw(scene.blur), BLUR_REACH) * (1 - ink)
         path = _path(draw(scene.offset, 2), draw(scene.reach), draw(scene.turn))
         delay, ease, lasts = draw(scene.delay_us), draw(scene.ease), draw(scene.saccade_us)
         per_step = -(-self.step_us // SAMPLE_US)
@@ -165,16 +165,6 @@ def _where(corners: Tensor, now: Tensor, ease: Tensor) -> Tensor:
     rows = torch.arange(len(corners), device=corners.device)
     begin, end = corners[rows, saccade.long()], corners[rows, saccade.long() + 1]
     return begin + (end - begin) * done[:, None]
-
-
-def _blurred(values: Tensor, sigma: Tensor) -> Tensor:
-    """`values` `[B, H, W]` after a Gaussian blur with the standard deviation `sigma` `[B]`."""
-    batch = len(values)
-    reach = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=values.device)
-    kernel = torch.exp(-0.5 * (reach / sigma[:, None]) ** 2)
-    kernel = kernel / kernel.sum(1, keepdim=True)
-    once = functional.conv2d(values[None], kernel.view(batch, 1, 1, -1), padding=(0, BLUR_REACH), groups=batch)
-    return functional.conv2d(once, kernel.view(batch, 1, -1, 1), padding=(BLUR_REACH, 0), groups=batch)[0]
 
 
 def _moved(values: Tensor, by: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from spikeport.pipeline.data.event_synthesis.cached_views import EventSynthesizer
+from spikeport.pipeline.data.event_synthesis.motion import Motion
+from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.run.recipe import Recipe
@@ -16,8 +18,13 @@ def load_synthesizer(recipe: Recipe, path: Path) -> EventSynthesizer:
 
     Args:
         recipe: the recipe.
-        path: weights of the translator; not read for other synthesizers.
+        path: weights of the translator, or the fitted motion; not read for the simulator.
+
+    Raises:
+        UserError: the file is not what its stage wrote.
     """
+    if recipe.synthesis.kind == "motion":
+        return MotionCamera(recipe.data.steps, Motion.from_text(path.read_text("utf-8"), str(path)))
     if recipe.synthesis.kind == "simulator":
         return Simulator(recipe.data.steps, recipe.data.step_us)
     translator = Translator(recipe.data.steps, recipe.synthesis.width, recipe.synthesis.kernel)

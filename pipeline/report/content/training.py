@@ -23,13 +23,19 @@ NOTE = (
 EPOCHS_OF = {"teacher": "teacher.epochs", "student": "training.epochs", "quantized": "quantization.epochs"}
 
 
-def trainings(stages: Mapping[str, Sequence[EpochRow]], labels: np.ndarray, classes: Sequence[str]) -> TrainingsJson:
+def trainings(
+    stages: Mapping[str, Sequence[EpochRow]],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    further: Mapping[str, Sequence[str]] | None = None,
+) -> TrainingsJson:
     """The trainings of a run for report.json.
 
     Args:
         stages: rows of metrics.jsonl by stage.
         labels: int `[N]`, classes of the validation recordings.
         classes: names of the K classes.
+        further: further remarks by stage.
     """
     if not stages:
         return {"reason": OLDER}
@@ -45,7 +51,7 @@ def trainings(stages: Mapping[str, Sequence[EpochRow]], labels: np.ndarray, clas
                 "kept_epoch": rows[-1].kept_epoch,
                 "kept_validation": rows[-1].kept_validation,
                 "epochs": [_epoch(row) for row in rows],
-                "remarks": remarks(stage, rows),
+                "remarks": [*remarks(stage, rows), *(further or {}).get(stage, ())],
             }
             for stage, rows in stages.items()
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,10 @@ class LossSpec(Section):
     options: Options = Field(default={}, description="options of the loss")
 
 
+# Keys of [distillation] that belong to a method; a recipe that gives them has its own.
+OF_METHOD: dict[str, dict[str, object]] = {"ckd-events": {"static": "synthetic", "shared_head": True}}
+
+
 class Distillation(Section):
     """Losses that train the student. A run also trains the same student with `baseline`, for comparison."""
 
@@ -68,17 +72,28 @@ class Distillation(Section):
     shared_head: bool = Field(default=False, description="one output layer for all streams")
     initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_method(cls, given: Any) -> Any:
+        method = given.get("method") if isinstance(given, dict) else None
+        return {**OF_METHOD[method], **given} if method in OF_METHOD else given
+
 
 class Synthesis(Section):
     """Synthetic events from static images, for methods with a synthetic stream.
 
-    They come from a translator that is trained on pairs, or from a simulated event camera. The student is pretrained on
-    events of the simulator for `simulator_pretrain_epochs`, then of the chosen kind for `pretrain_epochs`, before it
+    They come from a translator that is trained on pairs, from a camera before which images move as in the recordings
+    ("motion", fitted without labels or pairs), or from the simulator of N-MNIST's saccades. The student is pretrained
+    on events of the simulator for `simulator_pretrain_epochs`, then of the chosen kind for `pretrain_epochs`, before it
     is trained on recordings.
     """
 
-    kind: Literal["translator", "simulator"] = Field(
-        default="translator", description="network trained on recordings and their images, or simulated event camera"
+    kind: Literal["translator", "motion", "simulator"] = Field(
+        default="translator",
+        description="network trained on recordings and their images, fitted motion, or N-MNIST's saccades",
+    )
+    motion_generations: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=60, description="generations of the search that fits the motion"
     )
     simulator_pretrain_epochs: EpochsOrZero = Field(
         default=0, description="epochs over all static images with the simulator, before `pretrain_epochs`"

@@ -14,8 +14,9 @@ from spikeport.pipeline.distillation.losses.alignment import CkaAlignment
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
+from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.method_spec import method_spec
-from spikeport.pipeline.distillation.methods import METHODS, MethodSpec
+from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.distillation.objective import LossValue, Objective, uses_teacher
 from spikeport.pipeline.run.sections.distillation import Distillation, LossSpec, Schedule
 
@@ -198,6 +199,7 @@ class TestMethods:
             "ckdsnn",
             "tser",
             "temporal-self",
+            "ckd-events",
             "hta",
             "synthetic-events",
         }

@@ -13,7 +13,7 @@ from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
 from spikeport.errors import UserError
 from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.losses.base import Sizes
-from spikeport.pipeline.distillation.methods import MethodSpec
+from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.streams import Streams, run_streams
 from spikeport.pipeline.models.teachers.build import build_teacher

@@ -11,12 +11,12 @@ from spikeport.pipeline.data.event_synthesis.simulator import (
     SAMPLE_US,
     Scene,
     Simulator,
-    _blurred,
     _moved,
     _path,
     _where,
     sense,
 )
+from spikeport.pipeline.data.images.blur import blurred
 
 STILL = Scene(noise_hz=(0, 0), reach=(0, 0), offset=(0, 0))
 
@@ -78,11 +78,11 @@ def test_steps_of_any_length_get_their_share_of_events(steps: int, step_us: int)
 def test_blur_keeps_the_light_and_spreads_it() -> None:
     dot = torch.zeros(2, 9, 11)
     dot[:, 4, 5] = 1
-    blurred = _blurred(dot, torch.tensor([0.1, 1.0]))
-    torch.testing.assert_close(blurred.sum((1, 2)), torch.ones(2))
-    torch.testing.assert_close(blurred[0], dot[0])
+    seen = blurred(dot, torch.tensor([0.1, 1.0]), 2)
+    torch.testing.assert_close(seen.sum((1, 2)), torch.ones(2))
+    torch.testing.assert_close(seen[0], dot[0])
     x = np.exp(-0.5 * np.arange(-2, 3) ** 2)
-    np.testing.assert_allclose(blurred[1, 2:7, 3:8], np.outer(x, x) / x.sum() ** 2, rtol=1e-5)
+    np.testing.assert_allclose(seen[1, 2:7, 3:8], np.outer(x, x) / x.sum() ** 2, rtol=1e-5)
 
 
 def test_nothing_that_moves_sends_nothing() -> None:

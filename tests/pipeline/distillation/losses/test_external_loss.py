@@ -12,7 +12,7 @@ from learning_data import tiny_dataset, tiny_recipe
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.losses.table import build_loss
-from spikeport.pipeline.distillation.methods import MethodSpec
+from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, check_spec, uses_teacher
 from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.training.train import train_student

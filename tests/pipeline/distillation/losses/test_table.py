@@ -20,7 +20,7 @@ from spikeport.pipeline.distillation.losses.base import (
 )
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.table import LOSSES, RECONSTRUCTIONS, build_loss, check_loss, loss_class
-from spikeport.pipeline.distillation.methods import MethodSpec
+from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.models.teachers.cnn import CnnTeacher
 from spikeport.pipeline.run.sections.distillation import LossSpec
