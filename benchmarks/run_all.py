@@ -36,6 +36,7 @@ EXTRA = {
     "neurobench": "neurobench_counts.py",
     "clones": "clones.py",
     "residual_students": "residual_students.py",
+    "poker_cards": "poker_cards.py",
 }  # by name only: they need what Spikeport does not bring
 
 
