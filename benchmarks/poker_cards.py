@@ -1,13 +1,13 @@
 """Playing cards that fly by: do images help where recordings are few, with a motion that nobody sets by hand?
 
-    python benchmarks/poker_cards.py [--draws N] [--recordings N ...] [--arms NAME ...] [--work FOLDER]
+    python benchmarks/poker_cards.py [--draws N] [--recordings N ...] [--trained NAME ...] [--work FOLDER]
 
 Recordings: POKER-DVS in shared/data/POKERDVS/aedat. Images: the four symbols of all fonts of this system that have them
 (packages fonts-dejavu, fonts-freefont-ttf, fonts-liberation, fonts-symbola on Debian; fonttools reads which fonts have
 a symbol), in random sizes. Cards that were recorded less than 50 ms after each other are one group, and a group stands
 on one side of the split. A draw takes groups at random until they hold the recordings to train on, every class among
 them; recordings of these groups that are too many are not used, those of all other groups are tested. There are no
-validation recordings: the last epoch is kept. All arms have the same number of optimizer steps on recordings.
+validation recordings: the last epoch is kept. All trainings have the same number of optimizer steps on recordings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SETTINGS = {
     "synthesis.affine": {"degrees": 5.0, "scale": 0.1}, "quantization.epochs": 6, "quantization.lr": 3e-4,
     "quantization.method": "same", "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip
-ARMS = {  # name -> settings
+TRAININGS = {  # name -> settings
     "baseline": {"distillation.method": "baseline"},
     "synthetic-events, motion": {"distillation.method": "synthetic-events", "synthesis.kind": "motion"},
     "synthetic-events, simulator": {"distillation.method": "synthetic-events", "synthesis.kind": "simulator"},
@@ -72,7 +72,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--recordings", type=int, nargs="+", default=[20], choices=STEPS)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS)[:2], metavar="NAME", help=", ".join(ARMS))
+    parser.add_argument(
+        "--trained",
+        nargs="+",
+        choices=TRAININGS,
+        default=list(TRAININGS)[:2],
+        metavar="NAME",
+        help=", ".join(TRAININGS),
+    )
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "poker_cards")
     options = parser.parse_args()
     root = options.work / "root"
@@ -86,10 +93,10 @@ def main() -> None:
         for count in options.recordings:
             for draw in range(options.draws):
                 write_text(root / f"{count}-{draw}.csv", split_of(cards, groups, count, draw))
-                for arm in options.arms:
-                    found[f"{count}/{draw}/{arm}"] = accuracy(arm, count, draw, options.work, progress)
+                for training in options.trained:
+                    found[f"{count}/{draw}/{training}"] = accuracy(training, count, draw, options.work, progress)
                     write_json(options.work / "found.json", found)
-    print("\n".join(page(found, options.recordings, options.arms, options.draws)))
+    print("\n".join(page(found, options.recordings, options.trained, options.draws)))
 
 
 def cards_of(folder: Path) -> Iterator[Card]:
@@ -161,7 +168,7 @@ def write_images(folder: Path) -> None:
                 image.save(folder / name / f"font{number}-{each}.png")
 
 
-def accuracy(arm: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, float]:
+def accuracy(training: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, float]:
     """Accuracies of the float and the quantized student, in per cent of the tested recordings, and seconds."""
     epochs = STEPS[count] // -(-count // BATCH)
     recipe = sp.load_recipe(
@@ -170,9 +177,9 @@ def accuracy(arm: str, count: int, draw: int, work: Path, progress: ProgressPrin
         | SETTINGS
         | {"data.root": str(work / "root"), "data.splits": f"{count}-{draw}.csv", "training.epochs": epochs}
         | {"synthesis.finetune_epochs": epochs}
-        | ARMS[arm],
+        | TRAININGS[training],
     )
-    folder = work / f"{count}-{draw}-{arm.replace(', ', '-').replace(' ', '-')}"
+    folder = work / f"{count}-{draw}-{training.replace(', ', '-').replace(' ', '-')}"
     began = time.monotonic()
     run = sp.train(recipe, folder, resume=folder.exists(), progress=progress, log=progress.log)
     stages = run.folder.manifest["stages"]
@@ -185,22 +192,22 @@ def accuracy(arm: str, count: int, draw: int, work: Path, progress: ProgressPrin
     return {**shares, "tested": len(labels), "seconds": time.monotonic() - began}
 
 
-def page(found: dict[str, dict[str, float]], counts: list[int], arms: list[str], draws: int) -> list[str]:
+def page(found: dict[str, dict[str, float]], counts: list[int], trainings: list[str], draws: int) -> list[str]:
     """The results as text."""
     lines = [json.dumps(about_this_run()), ""]
     for count in counts:
         rows = []
-        for arm in arms:
-            mine = [found[f"{count}/{draw}/{arm}"] for draw in range(draws)]
+        for training in trainings:
+            mine = [found[f"{count}/{draw}/{training}"] for draw in range(draws)]
             base = [found.get(f"{count}/{draw}/baseline") for draw in range(draws)]
             quantized = [each["quantized"] for each in mine]
             apart = [here - there["quantized"] for here, there in zip(quantized, base, strict=True) if there]
             text = ""
-            if arm != "baseline" and len(apart) > 1:
+            if training != "baseline" and len(apart) > 1:
                 mean = paired_t(apart)
                 text = f"{mean['value']:+.1f} ({mean['low']:+.1f} to {mean['high']:+.1f}), least {min(apart):+.1f}"
             rows.append((
-                arm, f"{np.mean([each['student'] for each in mine]):.1f}", f"{np.mean(quantized):.1f}",
+                training, f"{np.mean([each['student'] for each in mine]):.1f}", f"{np.mean(quantized):.1f}",
                 " ".join(f"{value:.1f}" for value in quantized), text,
             ))  # fmt: skip
         lines += [f"{count} recordings to train, {draws} draws", ""]
