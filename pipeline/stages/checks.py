@@ -28,6 +28,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         MissingDependencyError: the package of the logger is not installed.
     """
     with paused_gc():  # torch and Lightning
+        from spikeport.pipeline.data.sources.table import may_have_images
         from spikeport.pipeline.distillation.method_spec import method_spec
         from spikeport.pipeline.distillation.objective import check_spec
         from spikeport.pipeline.models.students.build import check_student
@@ -40,15 +41,15 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     check_spec(spec := method_spec(recipe.distillation))
     if recipe.data.counts:
         check_counts(recipe, spec)
-    if recipe.data.channels is None:
-        check_teacher(recipe.teacher, recipe.data.frame_size)
-    elif recipe.distillation.method != "baseline":
+    if recipe.data.channels is not None and recipe.distillation.method != "baseline":
         raise UserError(
             f"{recipe.distillation.method} needs images of the frames' height and width, and the input is "
             f"{recipe.data.channels} channels",
             where="distillation.method",
             hint='set distillation.method = "baseline"',
         )
+    if recipe.data.channels is None and may_have_images(recipe.data):
+        check_teacher(recipe.teacher, recipe.data.frame_size)
     check_plugins(recipe.training)
     student_origin(recipe)
     return check_student(recipe.student, recipe.data.frame_shape, for_netx=for_netx).for_netx

@@ -16,6 +16,7 @@ from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, locked
 from spikeport.pipeline.stages.checks import check_recipe, require_backends, require_whole
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.results import StageOutput
+from spikeport.pipeline.stages.stage_titles import title_under
 
 TRAIN, SYNTHESIS, DEPLOY, REPORT = (
     f"spikeport.pipeline.stages.{part}" for part in ("train", "synthesis", "deploy", "report")
@@ -28,7 +29,7 @@ class Stage:
 
     Attributes:
         name: the name in the manifest and after `--from`.
-        title: what it does, for people.
+        title: what it does, for people; `stage_titles` has other ones for some recipes.
         home: the module of its function.
         function: the function, which is called with a context.
         options: further arguments of the function.
@@ -121,12 +122,16 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
     elif not context.run.is_done("check"):
         require_backends(context.recipe.check.backends)
     stale: set[str] = set()
-    for number, stage in enumerate(stages, start=1):
+    titles = {stage.name: title_under(context.recipe, stage.name, stage.title) for stage in stages}
+    numbered = [name for name, title in titles.items() if title]
+    for stage in stages:
         if stage.name.split("-")[0] not in TRAINING and not distributed.shutdown():
             return
-        where = f"[{number}/{len(stages)}] {stage.title}"
+        title = titles[stage.name]
+        where = f"[{numbered.index(stage.name) + 1}/{len(numbered)}] {title}" if title else ""
         if stage.name not in stale and context.run.is_done(stage.name):
-            context.progress.log(f"{where}: done before")
+            if where:
+                context.progress.log(f"{where}: done before")
             continue
         if stage.name not in stale:
             if stage.name in context.run.manifest["stages"]:
@@ -134,7 +139,8 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
             again = stage.name, *builds_on(stage.name, (each.name for each in stages_of(context.recipe)))
             context.run.forget(again)
             stale |= set(again)
-        context.progress.log(where)
+        if where:
+            context.progress.log(where)
         work, began = stage.work, time.monotonic()
         if distributed.is_rank_zero() or stage.name not in LED:
             with writing(context.run.file(MANIFEST)):  # beside what it names itself: what libraries put elsewhere

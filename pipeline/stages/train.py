@@ -10,6 +10,7 @@ from spikeport.errors import UserError
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
+from spikeport.pipeline.data.sources.table import may_have_images
 from spikeport.pipeline.data.splits.leakage import check_leakage, held_out_keys, test_set_digest
 from spikeport.pipeline.data.windows import check_window
 from spikeport.pipeline.distillation.method_spec import method_spec, pretraining_stages
@@ -70,6 +71,8 @@ def teacher(context: Context) -> StageOutput:
     a spiking teacher, on the test recordings."""
     dataset, test = context.dataset, context.dataset.test
     if not len(dataset.static.labels):
+        if may_have_images(context.recipe.data):  # else this stage is not printed
+            context.progress.log(f"  {NO_IMAGES}")
         return StageOutput(result=TeacherResult(predictions=Missing(NO_IMAGES)))
     own = context.recipe.teacher
     if (other := Path(own.weights).parent if own.weights else run_of(own)) is not None:

@@ -90,6 +90,7 @@ def _letter(path: Path) -> str:
 SOURCE = Source(
     name="asldvs",
     load=load,
+    images=False,
     read_file=partial(read_scaled, sensor=SENSOR, change=_upright),
     about="ASL-DVS: 24 letters of the American Sign Language by five persons, 240 x 180; no images",
     needs="data.root with ASLDVS/<person>/<letter>/<n>.mat",

@@ -34,6 +34,7 @@ class Source:
         read_file: reads a new recording, which belongs to no part of the set, as `load` reads those of the set.
         archives: downloads that bring its files; empty where there are none.
         channels: number of channels of a one-dimensional input; None for recordings with height and width.
+        images: whether it has static images where `data.images` names none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Source:
     read_file: Callable[[Data, EventFile], Recording]
     archives: tuple[Archive, ...] = ()
     channels: int | None = None
+    images: bool = True
 
     def missing(self, content_folder: str, folder: Path, file: str = "") -> MissingDependencyError:
         """The error for an archive's content that is not at `folder`.

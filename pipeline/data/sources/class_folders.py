@@ -153,6 +153,7 @@ def _images(
 SOURCE = Source(
     name="class-folders",
     load=load,
+    images=False,
     read_file=read_file,
     about="your recordings in class folders, with images by class folder or MNIST's idx files, or without images",
     needs="data.root, data.events, and data.images where there are images; events as "

@@ -132,6 +132,7 @@ def _read(path: Path) -> np.ndarray:
 SOURCE = Source(
     name="dvsgesture",
     load=load,
+    images=False,
     read_file=read_file,
     about="DVS Gesture: 11 gestures of 29 people, 128 x 128, official test part; no images: distillation off",
     needs="data.root with DVSGesture/ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class>.npy",

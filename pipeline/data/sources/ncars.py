@@ -65,6 +65,7 @@ def _folder(root: Path, part: str) -> Path:
 SOURCE = Source(
     name="ncars",
     load=load,
+    images=False,
     read_file=partial(read_scaled, sensor=SENSOR),
     about="N-Cars: cars and other things on the road, 100 ms, 120 x 100, official test part; no images",
     needs="data.root with NCARS/train|test/background|cars/obj_<n>_td.dat",

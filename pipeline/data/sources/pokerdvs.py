@@ -112,6 +112,7 @@ def _pips(part: str, md5: str, count: int) -> Archive:
 SOURCE = Source(
     name="pokerdvs",
     load=load,
+    images=False,
     read_file=partial(read_scaled, sensor=SENSOR, decoders={".npy": _read_table}),
     about="POKER-DVS: 4 card symbols that fly by, 35 x 35, 131 recordings in 15 sessions or tonic's 68; no images",
     needs="data.root with POKERDVS/<club|diamond|heart|spade>/<id>.aedat, or "

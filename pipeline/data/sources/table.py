@@ -15,6 +15,7 @@ from spikeport.pipeline.data.sources import (
     nmnist,
     pokerdvs,
 )
+from spikeport.pipeline.run.sections.data import Data
 
 SOURCES = {
     source.name: source
@@ -33,3 +34,13 @@ SOURCES = {
         heidelberg.SSC_SOURCE,
     )
 }
+
+
+def may_have_images(data: Data) -> bool:
+    """Whether a recipe's data set has static images; True for one from outside the package, which nobody knows yet.
+
+    Args:
+        data: `[data]` of the recipe.
+    """
+    source = SOURCES.get(data.source)
+    return bool(data.images) or source is None or (source.images and source.channels is None)
