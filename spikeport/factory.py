@@ -1,4 +1,8 @@
-"""Objects of other packages that a recipe names as `package.module:attribute`."""
+"""Objects of other packages, or of own Python files, that a recipe names as `package.module:attribute`.
+
+An installed module is found first, so that no own file shadows a library. Then a file is looked for in the folder of
+the recipe that was read last, and in the working folder.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,7 @@ from typing import Any
 
 from spikeport.errors import UserError
 from spikeport.notes import note
-
-HINT = "write package.module:attribute of an installed package, or put your file's folder on PYTHONPATH"
+from spikeport.own_modules import folders, import_own, is_installed, own_spec
 
 
 def is_factory(name: str) -> bool:
@@ -34,14 +37,15 @@ def load_object(name: str, where: str) -> Any:
         UserError: there is no such module or attribute.
     """
     module, _, attribute = name.partition(":")
-    if file := _file_of(module):
+    own = None if is_installed(module) else own_spec(module)
+    if file := _file_of(module) if own is None else own.origin:
         note(f"{where} = {name!r} is code, which runs now: module {module} of {file}")
     try:
-        found = import_module(module)
+        found = import_module(module) if own is None else import_own(module, own)
         for part in attribute.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{name!r} cannot be imported", where=where, cause=str(error), hint=HINT) from error
+        raise UserError(f"{name!r} cannot be imported", where=where, cause=str(error), hint=_hint(module)) from error
     return found
 
 
@@ -69,6 +73,17 @@ def call_factory(name: str, where: str, *arguments: Any, hint: str) -> Any:
         raise UserError(
             f"{name}({listing}) failed", where=where, cause=f"{type(error).__name__}: {error}", hint=hint
         ) from error
+
+
+def _hint(module: str) -> str:
+    first = module.partition(".")[0]
+    if is_installed(module):
+        hidden = own_spec(module)
+        if hidden is not None:
+            return f"{first} is an installed module, which is found first: rename {hidden.origin}"
+        return "write package.module:attribute as the package has it"
+    looked = ", ".join(map(str, folders()))
+    return f"put {first}.py beside the recipe or into the working folder (looked in {looked}), or install it"
 
 
 def _file_of(module: str) -> str:

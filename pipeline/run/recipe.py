@@ -5,6 +5,8 @@ The keys of each section, with their defaults, bounds and descriptions, are defi
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import tomli_w
 from pydantic import Field, model_validator
 
@@ -60,6 +62,21 @@ class Recipe(Section):
         own = self.distillation.method
         alone = own == "baseline" or not self.distillation.train_baseline or self.data.without_recordings
         return (own,) if alone else (own, "baseline")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file that it was read from, where own Python files are looked for; None where unknown."""
+        return self.__dict__.get("_folder")
+
+    def read_in(self, folder: Path) -> Recipe:
+        """The same recipe, which knows the folder of its file.
+
+        Args:
+            folder: the folder.
+        """
+        known = self.model_copy()
+        vars(known)["_folder"] = folder.resolve()  # no field: it is no setting, and equal recipes stay equal
+        return known
 
     def as_toml(self) -> str:
         """The resolved recipe as TOML text, with every default."""

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ValidationError
 
 from spikeport.errors import UserError
 from spikeport.notes import note
+from spikeport.own_modules import look_in
 from spikeport.paths import expanded
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.distillation import Distillation
 from spikeport.pydantic_errors import explain, short, tuples
 from spikeport.regular_files import read_small
 
-RECIPE = "recipe.toml"  # name of the resolved recipe in a run folder
+RECIPE, MANIFEST = "recipe.toml", "manifest.json"  # names of the resolved recipe and the manifest in a run folder
 MAX_DEPTH = 32  # nested sections
 DEFAULT_METHOD = Distillation().method
 
@@ -47,6 +48,8 @@ def find_recipe(name: str) -> Path:
 
 def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
     """Reads and validates a recipe.
+
+    Own Python files are looked for in its folder from here on.
 
     Options in the file are those of the file's method. A change of `distillation.method` leaves them out, with a note.
 
@@ -79,7 +82,10 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
         values = _with_overrides(values, overrides or [])
     except RecursionError:
         raise _too_deep(str(source)) from None
-    return parse_recipe(values, where=str(source))
+    if (source.parent / MANIFEST).is_file():  # a run folder, in which no code is looked for
+        return parse_recipe(values, where=str(source))
+    look_in(source.parent)
+    return parse_recipe(values, where=str(source)).read_in(source.parent)
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:

@@ -16,12 +16,11 @@ from spikeport.errors import UserError
 from spikeport.files import write_json, write_text
 from spikeport.locks import held
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import RECIPE, load_recipe
+from spikeport.pipeline.run.recipe_file import MANIFEST, RECIPE, load_recipe
 from spikeport.regular_files import read_small
 from spikeport.temporaries import sweep_temporaries
 
 SCHEMA = "spikeport-run/1"
-MANIFEST = "manifest.json"
 SEAL = "sha256"  # key of the digest of a stage's entry, by which a change by hand is noticed
 MOST_BYTES = 2**28
 

@@ -9,8 +9,8 @@ from spikeport._startup import paused_gc
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import RECIPE
-from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, open_run
+from spikeport.pipeline.run.recipe_file import MANIFEST, RECIPE
+from spikeport.pipeline.run.run_folder import RunFolder, open_run
 
 
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:

@@ -180,8 +180,7 @@ def _same(out: Path, read: Path) -> bool:
 
 def _is_of_a_run(out: Path) -> bool:
     """Whether a stage of the run in the same folder wrote `out`."""
-    from spikeport.pipeline.run.recipe_file import RECIPE
-    from spikeport.pipeline.run.run_folder import MANIFEST
+    from spikeport.pipeline.run.recipe_file import MANIFEST, RECIPE
 
     stages = json_object(out.parent / MANIFEST).get("stages")
     if not isinstance(stages, dict):

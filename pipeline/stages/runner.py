@@ -12,7 +12,8 @@ from typing import Any
 from spikeport.files import writing
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, locked
+from spikeport.pipeline.run.recipe_file import MANIFEST
+from spikeport.pipeline.run.run_folder import RunFolder, locked
 from spikeport.pipeline.stages.checks import check_recipe, require_backends, require_whole
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.results import StageOutput

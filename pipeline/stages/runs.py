@@ -12,8 +12,8 @@ from spikeport.errors import CannotWriteError, UserError
 from spikeport.paths import expanded
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import RECIPE
-from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, locked
+from spikeport.pipeline.run.recipe_file import MANIFEST, RECIPE
+from spikeport.pipeline.run.run_folder import RunFolder, locked
 from spikeport.pipeline.run.run_folder import open_run as open_folder
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.context import Context

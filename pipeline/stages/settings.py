@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spikeport.own_modules import look_in
 from spikeport.pipeline.data.frames.cache import cache_folder
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import find_recipe
@@ -62,7 +63,11 @@ def as_recipe(recipe: Recipe | PathLike) -> Recipe:
     Args:
         recipe: a recipe, a TOML file, or the name of a shipped recipe.
     """
-    return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if not isinstance(recipe, Recipe):
+        return load_recipe(recipe)
+    if recipe.folder is not None:
+        look_in(recipe.folder)
+    return recipe
 
 
 def setting_words(changes: Mapping[str, Any] | Sequence[str] | None) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from spikeport.errors import UserError
 from spikeport.export.graph.frameworks import framework_of
-from spikeport.pipeline.run.run_folder import MANIFEST
+from spikeport.pipeline.run.recipe_file import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork
 from spikeport.pipeline.stages.live_network import is_live
 from spikeport.pipeline.stages.run_value import Run

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from spikeport.pipeline.distillation.method_spec import pretraining_stages
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import load_recipe
-from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, create, locked, open_run
+from spikeport.pipeline.run.recipe_file import MANIFEST, load_recipe
+from spikeport.pipeline.run.run_folder import RunFolder, create, locked, open_run
 from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.stages.resuming import what_is_read
 from spikeport.versions import about_this_run

@@ -12,8 +12,8 @@ from typing import Any
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import RECIPE, find_recipe, load_recipe
-from spikeport.pipeline.run.run_folder import MANIFEST, differences, is_text, locked
+from spikeport.pipeline.run.recipe_file import MANIFEST, RECIPE, find_recipe, load_recipe
+from spikeport.pipeline.run.run_folder import differences, is_text, locked
 from spikeport.pipeline.stages.settings import setting_words, toml_value
 from spikeport.pipeline.sweep.engine import JOURNAL, run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials

@@ -14,7 +14,9 @@ import numpy as np
 from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.network.accuracy import compare_with_labels
-from spikeport.pipeline.run.run_folder import MANIFEST, open_run
+from spikeport.own_modules import for_processes
+from spikeport.pipeline.run.recipe_file import MANIFEST
+from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages.runner import TRAINING
 from spikeport.pipeline.sweep.sweep_json import TrialScores
 
@@ -129,7 +131,7 @@ def start_trial(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **limits, **exits.child_environment()},
+            env={**os.environ, **limits, **for_processes(), **exits.child_environment()},
         )
 
 

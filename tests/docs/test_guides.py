@@ -32,7 +32,7 @@ def write_files(page: str, folder: Path) -> list[str]:
 
 
 def call(folder: Path, *words: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(folder), "SPIKEPORT_CACHE": str(folder / "cache")}
+    environment = os.environ | {"SPIKEPORT_CACHE": str(folder / "cache")}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(words)}:\n{done.stdout}\n{done.stderr}"
     return done.stdout

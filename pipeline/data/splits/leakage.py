@@ -9,7 +9,8 @@ from typing import Any
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
-from spikeport.pipeline.run.run_folder import MANIFEST, open_run
+from spikeport.pipeline.run.recipe_file import MANIFEST
+from spikeport.pipeline.run.run_folder import open_run
 
 HELD_OUT_KEYS, TEST_SET_DIGEST = "held_out_keys", "test_set_digest"  # in the data stage's result
 

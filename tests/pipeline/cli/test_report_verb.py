@@ -10,7 +10,7 @@ from cli_inputs import one_line
 from finished_folder import finished_folder
 from full_disk import read_only, small_disk
 
-from spikeport.pipeline.run.run_folder import MANIFEST
+from spikeport.pipeline.run.recipe_file import MANIFEST
 from spikeport.pipeline.stages import deploy as stages_deploy
 from spikeport.pipeline.stages import train as stages_learn
 from spikeport.pipeline.stages.report import FILES

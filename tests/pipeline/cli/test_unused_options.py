@@ -13,7 +13,7 @@ from typer.main import get_command
 import spikeport as sp
 from spikeport.export.graph.assumptions import NO_IF_NODES
 from spikeport.pipeline.cli.app import app
-from spikeport.pipeline.run.run_folder import MANIFEST
+from spikeport.pipeline.run.recipe_file import MANIFEST
 
 NIR = "--from norse|--dt 1e-3|--reset zero|--if-gain per-step"
 GRAPH = f"{NIR}|--bias neuron|--allow-vector"

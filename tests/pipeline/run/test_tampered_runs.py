@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run.run_folder import MANIFEST, create, open_run
+from spikeport.pipeline.run.recipe_file import MANIFEST
+from spikeport.pipeline.run.run_folder import create, open_run
 from spikeport.pipeline.run.tensor_files import load_weights, read_tree, save_weights, write_tree
 
 

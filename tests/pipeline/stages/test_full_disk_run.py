@@ -13,8 +13,8 @@ from full_disk import FILLER, empty, fill, small_disk
 
 from spikeport.errors import CannotWriteError
 from spikeport.pipeline.run.progress import ProgressPrinter
-from spikeport.pipeline.run.recipe_file import parse_recipe
-from spikeport.pipeline.run.run_folder import MANIFEST, create, locked, open_run
+from spikeport.pipeline.run.recipe_file import MANIFEST, parse_recipe
+from spikeport.pipeline.run.run_folder import create, locked, open_run
 from spikeport.pipeline.stages import runner as stages
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.runner import run_stages, stages_of
