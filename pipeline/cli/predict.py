@@ -23,6 +23,14 @@ def predict(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="OUT.csv", help="File for the predictions, one row a recording.")
     ] = None,
+    window_step: Annotated[
+        float | None,
+        typer.Option(
+            "--window-step",
+            metavar="MS",
+            help="Cut each recording into windows as long as those of the run, which begin every MS milliseconds.",
+        ),
+    ] = None,
     backend: Annotated[
         str, typer.Option("--backend", metavar="NAME", help="reference, lava or package.module:factory.")
     ] = "reference",
@@ -33,7 +41,7 @@ def predict(
 
     Prints for each recording its class, the output spikes of each class, the margin to the next class, and its events
     inside the time window. Prints the accuracy too if the files lie in folders with the names of the classes. The exit
-    code is 2 if a file cannot be read; the other files are classified.
+    code is 2 if a file cannot be read; the other files are classified. With --window-step, a row is a window.
 
     Example: `spikeport predict runs/mine new-recordings --csv predictions.csv`
     """
@@ -44,7 +52,13 @@ def predict(
     if csv is not None:
         check_file(csv, "table of predictions", is_predictions, reads=files)
     with ProgressPrinter(quiet=quiet) as progress:
-        found = classify(run, files, backend=backend, progress=progress)
+        found = classify(
+            run,
+            files,
+            window_step_us=None if window_step is None else round(window_step * 1000),
+            backend=backend,
+            progress=progress,
+        )
     for file in found.unread:
         warning(str(file))
     if csv is not None:

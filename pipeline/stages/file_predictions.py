@@ -33,6 +33,7 @@ class FilePrediction:
             results of the linear layer.
         events: events inside the time window.
         label: name of the true class, if the recording lies in a folder of classes.
+        start_us: begin of the window, in microseconds after the first event; None where recordings are not cut.
     """
 
     recording: str
@@ -42,6 +43,7 @@ class FilePrediction:
     scores: tuple[int | float, ...]
     events: int
     label: str | None = None
+    start_us: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +96,18 @@ class FilePredictions:
         wide = len(self.classes) > WIDE
         scores = (f"highest {self.score}",) if wide else tuple(f"{self.score} {name}" for name in self.classes)
         cells = [
-            (row.recording, row.predicted, *((self._highest(row),) if wide else row.scores), row.margin, row.events)
+            (
+                row.recording,
+                *self._start(row),
+                row.predicted,
+                *((self._highest(row),) if wide else row.scores),
+                row.margin,
+                row.events,
+            )
             for row in self.rows
         ]
-        table = text_table(("recording", "class", *scores, "margin", "events"), cells) if cells else []
+        start = ("from s",) if self.cut else ()
+        table = text_table(("recording", *start, "class", *scores, "margin", "events"), cells) if cells else []
         silent = sum(row.silent for row in self.rows)
         answers = answer_lines(self.accuracy, len(self.rows), silent)
         if self.of_dataset:
@@ -106,6 +116,14 @@ class FilePredictions:
                 "on them; the accuracy of its test part is in the report"
             )
         return [*table, *answers]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the rows are windows of recordings."""
+        return any(row.start_us is not None for row in self.rows)
+
+    def _start(self, row: FilePrediction) -> tuple[str, ...]:
+        return () if row.start_us is None else (f"{row.start_us / 1e6:.3f}",)
 
     def _highest(self, row: FilePrediction) -> str:
         order = sorted(range(len(self.classes)), key=lambda k: (self.classes[k] != row.predicted, -row.scores[k]))
@@ -116,14 +134,15 @@ class FilePredictions:
         return {
             "classes": list(self.classes),
             "score": self.score,
-            "recordings": [asdict(row) | {"scores": list(row.scores)} for row in self.rows],
+            "recordings": [_to_json(row) for row in self.rows],
             "unread": [asdict(file) for file in self.unread],
             "accuracy": self.accuracy,
             "of_dataset": self.of_dataset,
         }
 
     def save_csv(self, path: str | os.PathLike[str]) -> None:
-        """Writes a CSV file: recording, class, silent, margin, a column for the score of each class, and events.
+        """Writes a CSV file: recording, class, silent, margin, a column for the score of each class, and events; then
+        start_us where recordings were cut into windows.
 
         Args:
             path: the file. A file of earlier predictions is replaced.
@@ -134,8 +153,24 @@ class FilePredictions:
         """
         check_file(Path(path), "table of predictions", is_predictions)
         columns = [f"{self.score}_{name}" for name in self.classes]
-        head = (*PREDICTIONS_HEAD, *columns, "events")
+        head = (*PREDICTIONS_HEAD, *columns, "events", *(("start_us",) if self.cut else ()))
         rows = [
-            (row.recording, row.predicted, int(row.silent), row.margin, *row.scores, row.events) for row in self.rows
+            (
+                row.recording,
+                row.predicted,
+                int(row.silent),
+                row.margin,
+                *row.scores,
+                row.events,
+                *((row.start_us,) if self.cut else ()),
+            )
+            for row in self.rows
         ]
         write_text(path, csv_text([dict(zip(head, row, strict=True)) for row in rows], head))
+
+
+def _to_json(row: FilePrediction) -> dict[str, Any]:
+    values = asdict(row) | {"scores": list(row.scores)}
+    if row.start_us is None:
+        del values["start_us"]
+    return values

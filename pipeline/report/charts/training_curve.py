@@ -14,6 +14,7 @@ from spikeport.pipeline.report.content.training_json import TrainingJson, Traini
 
 ACCURACY_HEIGHT, LOSS_HEIGHT = 160.0, 80.0  # px
 MOST_TICKS = 6
+POINT = 3  # width of a line that stands for a single point, in percent of the drawing
 STYLES = {"validation": 0, "training": 1, "majority": 2, "chance": 3}  # line styles of the page, `of-N`
 
 
@@ -129,13 +130,16 @@ def _plot(
 
 
 def _line(plane: Plane, name: str, epochs: Sequence[int], values: Sequence[float | None]) -> str:
-    """One path for each part without a gap; a single point is a short line."""
+    """One path for each part without a gap; a single point is a short line, within the drawing."""
     points = [(plane.across.at(epoch), value) for epoch, value in zip(epochs, values, strict=True)]
     parts = [list(part) for known, part in groupby(points, lambda point: point[1] is not None) if known]
     drawn = ""
     for part in parts:
         spots = [f"{x:g} {plane.y(value):g}" for x, value in part if value is not None]
-        drawn += "M" + "L".join(spots) + ("h.8" if len(spots) == 1 else "")
+        if len(spots) == 1:
+            x, y = spots[0].split()
+            spots = [f"{min(max(float(x) - POINT / 2, 0), 100 - POINT):g} {y}h{POINT}"]
+        drawn += "M" + "L".join(spots)
     if not drawn:
         return ""
     return (

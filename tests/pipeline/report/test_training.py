@@ -119,7 +119,7 @@ def test_an_epoch_without_validation_is_a_gap() -> None:
     found = of(rows)
     plot = training_curve.accuracy_plot(found["stages"][0], found)
     assert plot is not None
-    assert re.findall(r' d="([^"]+)"/></g>', plot.drawing)[1] == "M0 80h.8M66.667 40L100 0"
+    assert re.findall(r' d="([^"]+)"/></g>', plot.drawing)[1] == "M0 80h3M66.667 40L100 0"
 
 
 @pytest.mark.parametrize(
