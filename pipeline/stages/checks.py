@@ -9,7 +9,7 @@ from spikeport._startup import paused_gc
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import MANIFEST, RECIPE
+from spikeport.pipeline.run.recipe_file import MANIFEST
 from spikeport.pipeline.run.run_folder import RunFolder, open_run
 
 
@@ -164,4 +164,4 @@ def require_whole(run: RunFolder, stages: Iterable[str]) -> None:
 
 def _continued(run: RunFolder) -> str:
     """The command that continues a run."""
-    return f"spikeport run {run.file(RECIPE)} --out {run.path} --resume"
+    return f"spikeport run {run.path} --resume"

@@ -23,7 +23,7 @@ def test_a_run_that_was_only_trained_says_how_it_goes_on(spikeport, frames, tmp_
         assert (code, out) == (2, "")
         line = one_line(err)
         assert "mine: this run has no student.net yet: its stage export has not run" in line
-        assert "spikeport run mine/recipe.toml --out mine --resume runs the remaining stages" in line
+        assert "spikeport run mine --resume runs the remaining stages" in line
     assert spikeport("export", "mine", "--out", "made")[0] == 0
     words = ("--input", "made/test-frames.npz", "--json")
     printed = [spikeport("simulate", net, *words)[1] for net in ("mine", "mine/student.net", "made/student.net")]
