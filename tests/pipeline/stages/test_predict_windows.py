@@ -31,7 +31,7 @@ def long_recording(path: Path, last: int, seed: int = 3) -> dict[str, np.ndarray
     t[0], t[-1] = 0, last
     columns = {"t": t + 7, "p": draws.integers(0, 2, len(t))}
     columns |= {"x": draws.integers(0, WIDTH, len(t)), "y": draws.integers(0, HEIGHT, len(t))}
-    np.savez(path, **columns)
+    np.savez(path, t=columns["t"], x=columns["x"], y=columns["y"], p=columns["p"])
     return columns
 
 

@@ -47,7 +47,13 @@ def test_a_run_on_events_alone_has_no_line_about_a_teacher(spikeport, tmp_path: 
         for number in range(5):
             columns = {"t": np.sort(draws.integers(0, 40_000, 60)), "p": draws.integers(0, 2, 60)}
             columns |= {"x": draws.integers(0, 8, 60), "y": draws.integers(0, 6, 60)}
-            np.savez(tmp_path / "events" / name / f"{number}.npz", **columns)
+            np.savez(
+                tmp_path / "events" / name / f"{number}.npz",
+                t=columns["t"],
+                x=columns["x"],
+                y=columns["y"],
+                p=columns["p"],
+            )
     (tmp_path / "own.toml").write_text(OWN)
     for words, done in (((), ""), (("--resume",), ": done before")):
         code, _, err = spikeport("train", "own.toml", "--out", "run", *words)
