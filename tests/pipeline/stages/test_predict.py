@@ -240,7 +240,7 @@ def test_a_run_that_was_only_trained_names_the_command_that_goes_on(tmp_path, ru
     code, _, err = spikeport("predict", run, tmp_path / "events")
     assert code == 2
     assert "this run has no student.net yet: its stage export has not run" in one_line(err)
-    assert f"--out {run} --resume runs the remaining stages" in one_line(err)
+    assert f"spikeport run {run} --resume runs the remaining stages" in one_line(err)
 
 
 def test_a_data_set_of_a_factory_has_no_files(tmp_path, run):
