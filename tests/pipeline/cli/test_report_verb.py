@@ -54,7 +54,7 @@ def test_a_file_that_went_or_changed_is_named(spikeport, run, no_work, how, file
     assert code == 2
     message = one_line(err)
     assert f"stage {stage}: {file} {'is missing' if how == 'missing' else 'was changed'}" in message
-    assert f"spikeport run {run / 'recipe.toml'} --out {run} --resume" in message
+    assert f"spikeport run {run} --resume" in message
     assert contents(run) == before
     assert spikeport("report", run, "--out", run.parent / "elsewhere")[0] == 2
     assert not (run.parent / "elsewhere").exists()
