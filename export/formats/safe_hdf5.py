@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +23,23 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.formats.child_watch import Watch
 from spikeport.export.formats.foreign_files import not_hdf5
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
-    from spikeport.export.formats.safe_hdf5_child import Answer, GroupHeader, LeafHeader
+    from spikeport.export.formats.hdf5_tree import GroupHeader, LeafHeader
+    from spikeport.export.formats.safe_hdf5_child import Answer, Request
 
 _HANGS, _ENDLESS = "libhdf5 hangs on it", "libhdf5 does not come to an end on it"
 TIMEOUT_S = 60.0  # between two progress messages; large files get more time
 _ALIVE = (1 << 64) - 1
 _MEGABYTES_A_SECOND = 8
+_PIPE_BYTES = 1 << 20
 _SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -76,6 +83,26 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
         UserError: the file is missing or damaged, crashes libhdf5, takes too long, links to other files or to itself,
             or declares far more data than its size can hold.
     """
+    header, arrays = ask({}, path)
+    if "refused" in header:
+        hint = "write or copy the file again"
+        raise UserError("holds features that networks do not use", where=str(path), cause=header["refused"], hint=hint)
+    return _tree(header["tree"], iter(arrays))
+
+
+def ask(request: Request, path: str | os.PathLike[str]) -> tuple[Answer, list[bytes]]:
+    """The child's answer.
+
+    Args:
+        request: what is read of the file.
+        path: the file.
+
+    Returns:
+        (header, arrays); the header may be a refusal.
+
+    Raises:
+        UserError: the file is missing or damaged, crashes libhdf5, or takes too long.
+    """
     file = Path(path)
     if not file.is_file():
         raise UserError("no such file", where=str(file), hint="check the name")
@@ -86,16 +113,13 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
     if foreign is not None:
         raise UserError("is not a readable HDF5 file", where=str(file), cause=foreign[0], hint=foreign[1])
     with _lock:
-        header, arrays = _ask(file.resolve(), str(file))
-    hint = "write or copy the file again"
+        header, arrays = _ask({**request, "path": str(file.resolve())}, str(file))
     if "unreadable" in header:
         why = header["unreadable"]
         if "truncated" in why or "unable to lock" in why:
             why = f"it was not written to the end ({why})"
-        raise UserError("is not a readable HDF5 file", where=str(file), cause=why, hint=hint)
-    if "refused" in header:
-        raise UserError("holds features that networks do not use", where=str(file), cause=header["refused"], hint=hint)
-    return _tree(header["tree"], iter(arrays))
+        raise UserError("is not a readable HDF5 file", where=str(file), cause=why, hint="write or copy the file again")
+    return header, arrays
 
 
 def text_of(value: Tree | Leaf | None) -> str | None:
@@ -110,31 +134,6 @@ def text_of(value: Tree | Leaf | None) -> str | None:
     return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
 
 
-class _Watch:
-    """Kills the process after `timeout_s` seconds without a progress message."""
-
-    def __init__(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
-        self.process, self.timeout_s, self.late = process, timeout_s, False
-        self._until = time.monotonic() + timeout_s
-        self._over = threading.Event()
-        threading.Thread(target=self._wait, daemon=True).start()
-
-    def again(self) -> None:
-        """Restarts the timeout after a progress message."""
-        self._until = time.monotonic() + self.timeout_s
-
-    def over(self) -> None:
-        """Ends the watch."""
-        self._over.set()
-
-    def _wait(self) -> None:
-        while (left := self._until - time.monotonic()) > 0:
-            if self._over.wait(left):
-                return
-        self.late = True
-        self.process.kill()
-
-
 class _Child:
     """The process and its pipes."""
 
@@ -146,24 +145,27 @@ class _Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
             env={**os.environ, **_SINGLE_THREAD}, start_new_session=True,
         )  # fmt: skip
+        if fcntl and self.process.stdout and hasattr(fcntl, "F_SETPIPE_SZ"):  # fewer changes between the processes
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.owner = os.getpid()
         self.started = False
         self.files = 0
 
-    def ask(self, path: Path, timeout_s: float) -> tuple[Answer, list[bytes]] | str:
+    def ask(self, request: Request, timeout_s: float) -> tuple[Answer, list[bytes]] | str:
         """The answer for one file, or a text with the reason why there is none; then the child has ended."""
-        watch = _Watch(self.process, timeout_s)
+        watch = Watch(self.process, timeout_s)
         try:
             requests, answers = self.process.stdin, self.process.stdout
             assert requests
             assert answers
-            requests.write(json.dumps(str(path)).encode("ascii") + b"\n")
+            requests.write(json.dumps(request).encode("ascii") + b"\n")
             requests.flush()
             while (length := int.from_bytes(_exactly(answers, 8), "little")) == _ALIVE:
                 self.started = True
                 watch.again()
             header = json.loads(_exactly(answers, length))
-            arrays = [_exactly(answers, size) for size in _sizes(header.get("tree"))]
+            arrays = [_exactly(answers, size) for size in header["sizes"]]
             self.files += 1
             return header, arrays
         except (OSError, EOFError):
@@ -198,15 +200,15 @@ _lock = threading.Lock()
 _child: _Child | None = None
 
 
-def _ask(file: Path, where: str) -> tuple[Answer, list[bytes]]:
+def _ask(request: Request, where: str) -> tuple[Answer, list[bytes]]:
     """The child's answer. If a reused child fails, the file is tried again in a new process."""
     global _child
-    timeout_s = TIMEOUT_S + file.stat().st_size / (_MEGABYTES_A_SECOND << 20)
+    timeout_s = TIMEOUT_S + os.stat(request["path"]).st_size / (_MEGABYTES_A_SECOND << 20)
     while True:
         if _child is None or _child.owner != os.getpid() or _child.process.poll() is not None:
             _child = _Child()
         fresh = _child.files == 0
-        answer = _child.ask(file, timeout_s)
+        answer = _child.ask(request, timeout_s)
         if not isinstance(answer, str):
             return answer
         lost, _child = _child, None
@@ -240,35 +242,21 @@ def _exactly(pipe: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _leaves(node: GroupHeader | None) -> Iterator[LeafHeader]:
-    """Values of a header in the order of their bytes in the answer."""
-    if node is None:
-        return
-    for value in node["members"].values():
-        if isinstance(value, dict):
-            yield from _leaves(value)
-        else:
-            yield value
-    yield from node["attributes"].values()
-
-
-def _sizes(node: GroupHeader | None) -> Iterator[int]:
-    for leaf in _leaves(node):
-        if leaf[0] == "text":
-            yield from leaf[2]
-        elif leaf[0] != "none":
-            yield leaf[2]
-
-
 def _tree(node: GroupHeader, arrays: Iterator[bytes]) -> Tree:
     members: dict[str, Tree | Leaf] = {
-        name: _tree(value, arrays) if isinstance(value, dict) else _leaf(value, arrays)
+        name: _tree(value, arrays) if isinstance(value, dict) else leaf_of(value, arrays)
         for name, value in node["members"].items()
     }
-    return Tree(members, {name: _leaf(value, arrays) for name, value in node["attributes"].items()})
+    return Tree(members, {name: leaf_of(value, arrays) for name, value in node["attributes"].items()})
 
 
-def _leaf(leaf: LeafHeader, arrays: Iterator[bytes]) -> Leaf:
+def leaf_of(leaf: LeafHeader, arrays: Iterator[bytes]) -> Leaf:
+    """A value of an answer.
+
+    Args:
+        leaf: its header.
+        arrays: the arrays of the answer that are left.
+    """
     if leaf[0] == "none":
         return Unsupported(leaf[1])
     kind, shape, sizes = leaf
@@ -283,17 +271,19 @@ def _leaf(leaf: LeafHeader, arrays: Iterator[bytes]) -> Leaf:
 
 
 def _release_child() -> None:
-    """Ends the child at exit. In a forked process closes the pipes, which would keep the child alive."""
-    global _child, _lock
+    """Ends the child. In a forked process closes the pipes, which would keep the child alive."""
+    global _child
     if _child is not None:
-        if _child.owner == os.getpid():
-            _child.close()
-        else:
-            _child.close()
-            _lock = threading.Lock()
+        _child.close()
     _child = None
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # a thread that is not in this process may hold it
+    _release_child()
 
 
 atexit.register(_release_child)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_release_child)
+    os.register_at_fork(after_in_child=_after_fork)

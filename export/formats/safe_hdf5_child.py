@@ -1,8 +1,8 @@
-"""Child process of `safe_hdf5` that reads HDF5 files on request. It does not import other modules of Spikeport.
+"""Child process of `safe_hdf5` that reads HDF5 files on request. It imports little, so that it starts quickly.
 
-A request is a line of JSON with a path. An answer is eight bytes with the length of a JSON header, the header, and the
-bytes of all arrays. Progress messages are eight bytes of ones. They are sent once after the start of the process, and
-before the answer after each hundred objects.
+A request is a line of JSON, see `Request`. An answer is eight bytes with the length of a JSON header, the header, and
+the bytes of all arrays. Progress messages are eight bytes of ones. They are sent once after the start of the process,
+and before the answer after each hundred objects.
 """
 
 from __future__ import annotations
@@ -18,191 +18,70 @@ from typing import Any, BinaryIO, TypedDict
 sys.path[:] = json.loads(sys.argv[1])  # the parent's path, where h5py was found; -I removed it
 
 import h5py  # noqa: E402
-import h5py.h5l  # noqa: E402
-import h5py.h5o  # noqa: E402
-import numpy as np  # noqa: E402
+
+from spikeport.export.formats.hdf5_ragged import member_headers, row_block  # noqa: E402
+from spikeport.export.formats.hdf5_tree import (  # noqa: E402
+    EXPANSION,
+    FREE_BYTES,
+    GroupHeader,
+    LeafHeader,
+    Reader,
+    RefusedError,
+)
 
 try:
     import resource
 except ImportError:  # Windows has no such limits; only the parent's timeout applies
     resource = None  # type: ignore[assignment]
 
-DEEPEST = 32
-MOST_OBJECTS = 250_000  # groups, values and attributes; a NIR node has about seven
-OBJECTS_PER_SIGN = 100  # objects between two progress messages
 ALIVE = b"\xff" * 8
-ATTRIBUTE_BYTES = 1 << 20
-LONGEST_NAME = 500
-FREE_BYTES = 64 << 20  # a file may declare this many bytes of data, ...
-EXPANSION = 32  # ... plus this factor times its size; more would be a decompression bomb
 CPU_S = 3  # for a hundred objects, which normally take 0.05 s
 MEGABYTES_A_SECOND = 16
 
 
-LeafHeader = list[Any]  # [dtype, shape, bytes], ["text", shape, lengths] or ["none", description]
+class Request(TypedDict, total=False):
+    """What is read of a file: `members`, a block of the ragged arrays `rows`, or without both the whole file.
 
+    Attributes:
+        path: the file.
+        members: paths of values in the file.
+        rows: paths of ragged arrays of one length.
+        first: the row that the block begins with.
+    """
 
-class GroupHeader(TypedDict):
-    """Header of a group: its structure without the bytes of its arrays."""
-
-    members: dict[str, GroupHeader | LeafHeader]
-    attributes: dict[str, LeafHeader]
+    path: str
+    members: list[str]
+    rows: list[str]
+    first: int
 
 
 class Answer(TypedDict, total=False):
-    """Header of an answer: the file's root group, or the reason why it was not read."""
+    """Header of an answer: what the request asked for, or the reason why it was not read.
+
+    Attributes:
+        tree: the root group.
+        members: values by path.
+        total: rows of each ragged array in all.
+        dtypes: of the ragged arrays.
+        sizes: bytes of each array that follows the header.
+        refused: why a readable file was not read.
+        unreadable: why the file cannot be read.
+    """
 
     tree: GroupHeader
+    members: dict[str, LeafHeader]
+    total: int
+    dtypes: list[str]
+    sizes: list[int]
     refused: str
     unreadable: str
 
 
-class RefusedError(Exception):
-    """The file is readable but exceeds a limit or uses features that networks do not need."""
-
-
-class Reader:
-    """Reads one file, object by object.
-
-    `on_progress` is called after each hundred objects. The caller extends the time limit there, so that large intact
-    files are read completely and damaged ones are not read forever.
-
-    Attributes:
-        budget: bytes that the rest of the file may declare.
-        seen: file number and address of each object read.
-        objects: number of objects read.
-        arrays: bytes of the values, in the order of the header.
-    """
-
-    def __init__(self, size: int, on_progress: Callable[[], None] = lambda: None) -> None:
-        self.budget = FREE_BYTES + EXPANSION * size
-        self.seen: set[tuple[int, int]] = set()
-        self.objects = 0
-        self.arrays: list[bytes] = []
-        self.on_progress = on_progress
-
-    def group(self, group: Any, path: str = "", depth: int = 0) -> GroupHeader:
-        """Header of a group and everything in it. `group` is h5py's low-level id.
-
-        h5py's high-level objects would take three times as long, which matters for networks with thousands of nodes.
-        """
-        if depth > DEEPEST:
-            raise RefusedError(f"its groups are nested more than {DEEPEST} deep")
-        self._once(group, path or "/")
-        members: dict[str, GroupHeader | LeafHeader] = {}
-        links = group.links
-        for encoded in group:
-            name = _checked_name(encoded)
-            where = f"{path}/{name}"
-            if links.get_info(encoded).type != h5py.h5l.TYPE_HARD:
-                raise RefusedError(f"{name!r} is a link to somewhere else")
-            item = h5py.h5o.open(group, encoded)
-            if isinstance(item, h5py.h5g.GroupID):
-                members[name] = self.group(item, where, depth + 1)
-            elif isinstance(item, h5py.h5d.DatasetID):
-                self._once(item, where)
-                members[name] = self.dataset(item, where)
-            else:
-                members[name] = ["none", "a named type"]
-        return {"members": members, "attributes": self._attributes(group)}
-
-    def _once(self, item: Any, path: str) -> None:
-        info = h5py.h5o.get_info(item)
-        if (info.fileno, info.addr) in self.seen:
-            raise RefusedError(f"{path} is reached by more than one path")
-        self.seen.add((info.fileno, info.addr))
-        self._count()
-
-    def _count(self) -> None:
-        self.objects += 1
-        if self.objects > MOST_OBJECTS:
-            raise RefusedError(f"it holds more than {MOST_OBJECTS} objects")
-        if self.objects % OBJECTS_PER_SIGN == 0:
-            self.on_progress()
-
-    def dataset(self, dataset: Any, path: str) -> list[Any]:
-        """Header of a value: `[dtype, shape, bytes]`, `["text", shape, lengths]` or `["none", description]`."""
-        made = dataset.get_create_plist()
-        if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count():
-            raise RefusedError(f"{path} keeps its values in other files")
-        if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            return ["none", "empty"]
-        return self._leaf(dataset, path, lambda: h5py.Dataset(dataset)[()])
-
-    def _attributes(self, group: Any) -> dict[str, LeafHeader]:
-        found: dict[str, LeafHeader] = {}
-        if not h5py.h5a.get_num_attrs(group):
-            return found
-        attributes = h5py.AttributeManager(h5py.Group(group))
-        for name in attributes:
-            _checked_name(name)
-            self._count()
-            attribute = attributes.get_id(name)
-            found[name] = self._leaf(attribute, f"attribute {name}", lambda name=name: attributes[name],
-                                     ATTRIBUTE_BYTES)  # fmt: skip
-        return found
-
-    def _leaf(self, item: Any, name: str, read: Any, limit: int | None = None) -> list[Any]:
-        try:
-            dtype, shape = item.dtype, item.shape
-        except (TypeError, ValueError, RuntimeError) as error:
-            return ["none", f"of a type that NumPy lacks ({error})"]
-        if shape is None:
-            return ["none", "empty"]
-        text = h5py.check_string_dtype(dtype)
-        declared = dtype.itemsize
-        for length in shape:
-            declared *= max(int(length), 1)
-        if declared > (self.budget if limit is None else limit):
-            raise RefusedError(f"{name} declares {declared} bytes ({dtype}, {shape}), far more than the file can hold")
-        self.budget -= declared
-        if text is not None and text.length is None:
-            return self._text(np.asarray(read(), dtype=object), shape)
-        if dtype.kind not in "biufS" or (dtype.itemsize > 8 and dtype.kind != "S"):
-            return ["none", f"of type {dtype}"]
-        if limit is None:
-            values = np.empty(shape, dtype)
-            if values.size:
-                item.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-        else:
-            values = np.ascontiguousarray(np.asarray(read(), dtype=dtype))
-        if values.size != int(np.prod(shape, dtype=object)):
-            raise RefusedError(f"{name} declares shape {shape} and holds {values.shape}")
-        data = values.tobytes()
-        self.arrays.append(data)
-        return [dtype.str, [int(length) for length in shape], len(data)]
-
-    def _text(self, values: np.ndarray, shape: tuple[int, ...]) -> list[Any]:
-        raw = [item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")
-               for item in values.reshape(-1)]  # fmt: skip
-        try:
-            for item in raw:
-                item.decode("utf-8")
-        except UnicodeDecodeError:
-            return ["none", "text that is not UTF-8"]
-        self.budget -= sum(map(len, raw))
-        if self.budget < 0:
-            raise RefusedError("its texts are far longer than the file can hold")
-        self.arrays += raw
-        return ["text", [int(length) for length in shape], [len(item) for item in raw]]
-
-
-def _checked_name(name: bytes | str) -> str:
-    try:
-        encoded = name.encode("utf-8") if isinstance(name, str) else name
-        decoded = encoded.decode("utf-8")
-    except UnicodeError as error:
-        raise RefusedError("a name in it is not UTF-8") from error
-    if len(encoded) > LONGEST_NAME:
-        raise RefusedError(f"a name in it has {len(encoded)} bytes")
-    return decoded
-
-
-def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
+def answer(request: Request, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
     """Reads a file.
 
     Args:
-        path: the file.
+        request: the file, and what is read of it.
         alive: function that sends a progress message.
 
     Returns:
@@ -214,17 +93,21 @@ def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
         alive()
 
     try:
-        size = os.stat(path).st_size
+        size = os.stat(request["path"]).st_size
         _limit_time(size)
-        _limit_memory(size)
+        _limit_memory(FREE_BYTES + (1 if "rows" in request else EXPANSION) * size)
         reader = Reader(size, on_progress)
-        with _opened(path) as file:
-            tree = reader.group(file["/"].id)
-        return {"tree": tree}, reader.arrays
+        with _opened(request["path"]) as file:
+            if "rows" in request:
+                total, dtypes, arrays = row_block(file, request["rows"], request["first"], size)
+                return {"total": total, "dtypes": dtypes}, arrays
+            if "members" in request:
+                return {"members": member_headers(file, request["members"], reader)}, reader.arrays
+            return {"tree": reader.group(file["/"].id)}, reader.arrays
     except RefusedError as error:
         return {"refused": str(error)}, []
     except MemoryError:
-        return {"refused": "it takes more memory than a network of its size can need"}, []
+        return {"refused": "it takes more memory than a file of its size can need"}, []
     except Exception as error:  # h5py raises a dozen kinds on damaged files
         text = str(error).strip().splitlines()
         return {"unreadable": text[0] if text else type(error).__name__}, []
@@ -247,7 +130,7 @@ def _limit_time(size: int) -> None:
 
 
 def _limit_memory(size: int) -> None:
-    """Limits the memory for a file of `size` bytes."""
+    """Limits the memory for values of `size` bytes."""
     if resource is None:
         return
     try:
@@ -255,7 +138,7 @@ def _limit_memory(size: int) -> None:
             mapped = int(statm.read().split()[0]) * resource.getpagesize()
     except (OSError, ValueError):
         return  # the address space in use is unknown, so no limit can be computed
-    _lower(resource.RLIMIT_AS, mapped + (256 << 20) + 3 * (FREE_BYTES + EXPANSION * size))
+    _lower(resource.RLIMIT_AS, mapped + (256 << 20) + 3 * size)
 
 
 def _lower(kind: int, value: int) -> None:
@@ -289,6 +172,7 @@ def main() -> None:
     alive()  # all modules are loaded
     while line := _await_request(requests, parent):
         header, arrays = answer(json.loads(line), alive)
+        header["sizes"] = [len(data) for data in arrays]
         encoded = json.dumps(header).encode("ascii")
         answers.write(len(encoded).to_bytes(8, "little") + encoded)
         for data in arrays:

@@ -11,23 +11,21 @@ Source: Cramer, Stradmann, Schemmel, Zenke, IEEE TNNLS 33, 2022; tonic.datasets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.formats.ragged_hdf5 import Ragged, read_members, read_rows
+from spikeport.export.formats.safe_hdf5 import Leaf, Unsupported
 from spikeport.pipeline.data.events import EVENT_DTYPE, in_order
-from spikeport.pipeline.data.readers.event_columns import EventFileError
-from spikeport.pipeline.data.readers.event_hdf5 import member_of
 from spikeport.regular_files import check_regular
 
 VERSION = 1  # change it whenever what comes out changes, so that cached frames are made again
 LONGEST_S = 1e9  # so that microseconds fit 64 bits
-_ROWS = 64  # recordings that are read at a time
+_KINDS = {"spikes/times": ("f", "floating point"), "spikes/units": ("iu", "integers")}
 _HINT = "copy it again from its source"
 
 
@@ -56,26 +54,26 @@ def read_table(path: Path, *, speakers: bool) -> TrainTable:
     Raises:
         UserError: the file is damaged or has another layout.
     """
-    with _opened(path) as file:
-        times, _ = _trains(file, path)
-        labels = _numbers(file, "labels", path)
-        found = _numbers(file, "extra/speaker", path) if speakers else None
-        names = _member(file, "extra/keys", path)
-        if names.ndim != 1 or names.dtype.kind not in "SO":
-            raise _fault(path, f"extra/keys is {names.dtype} {list(names.shape)}, not a list of names")
-        keys = tuple(
-            key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in names[()].tolist()
-        )
-    for name, values in (("labels", labels), ("extra/speaker", found)):
-        if values is not None and len(values) != len(times):
-            raise _fault(path, f"spikes/times has {len(times)} recordings, {name} has {len(values)}")
+    check_regular(path)
+    wanted = ("labels", *(["extra/speaker"] if speakers else []), "extra/keys")
+    found = read_members(path, (*_KINDS, *wanted))
+    rows = _check_trains(found, path)
+    labels = _numbers(found, "labels", path)
+    speaker = _numbers(found, "extra/speaker", path) if speakers else None
+    names = found["extra/keys"]
+    if not isinstance(names, np.ndarray) or names.ndim != 1 or names.dtype.kind not in "SO":
+        raise _fault(path, f"extra/keys is {_words(names)}, not a list of names")
+    keys = tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in names.tolist())
+    for name, values in (("labels", labels), ("extra/speaker", speaker)):
+        if values is not None and len(values) != rows:
+            raise _fault(path, f"spikes/times has {rows} recordings, {name} has {len(values)}")
     if len(set(keys)) < len(keys):
         raise _fault(path, "two classes in extra/keys have one name")
     wrong = np.flatnonzero((labels < 0) | (labels >= len(keys)))
     if len(wrong):
         row = int(wrong[0])
         raise _fault(path, f"recording {row} has label {labels[row]}, extra/keys names {len(keys)} classes")
-    return TrainTable(labels=labels, classes=keys, speakers=found)
+    return TrainTable(labels=labels, classes=keys, speakers=speaker)
 
 
 def read_trains(path: Path, channels: int, *, sort: bool = False) -> Iterator[tuple[np.ndarray, int]]:
@@ -96,13 +94,11 @@ def read_trains(path: Path, channels: int, *, sort: bool = False) -> Iterator[tu
         UserError: the file is damaged or has another layout; a recording has times that are no times, that run
             backwards, or a channel out of range.
     """
-    with _opened(path) as file:
-        times, units = _trains(file, path)
-        for first in range(0, len(times), _ROWS):
-            rows = slice(first, first + _ROWS)
-            for row, (seconds, channel) in enumerate(zip(times[rows], units[rows], strict=True), first):
-                events = _events(np.asarray(seconds), np.asarray(channel), channels, f"{path}, recording {row}")
-                yield in_order(events) if sort else (events, 0)
+    check_regular(path)
+    _check_trains(read_members(path, tuple(_KINDS)), path)
+    for row, (seconds, units) in enumerate(read_rows(path, tuple(_KINDS))):
+        events = _events(seconds, units, channels, f"{path}, recording {row}")
+        yield in_order(events) if sort else (events, 0)
 
 
 def _events(seconds: np.ndarray, units: np.ndarray, channels: int, where: str) -> np.ndarray:
@@ -126,61 +122,31 @@ def _events(seconds: np.ndarray, units: np.ndarray, channels: int, where: str) -
     return events
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file; whatever HDF5 raises in the block becomes a UserError."""
-    import h5py
-
-    check_regular(path)
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (UserError, ImportError):
-        raise
-    except EventFileError as fault:
-        raise _fault(path, fault.cause) from None
-    except MemoryError:
-        raise _fault(path, "its recordings need more memory than there is") from None
-    except Exception as error:  # h5py raises a dozen kinds on damaged files
-        raise _fault(path, f"{type(error).__name__}: {error}"[:300]) from error
+def _check_trains(found: Mapping[str, Leaf | Ragged], path: Path) -> int:
+    """Number of recordings, of times and channels that are ragged and of one length."""
+    lengths = {}
+    for name, (kinds, words) in _KINDS.items():
+        item = found[name]
+        if not isinstance(item, Ragged) or len(item.shape) != 1 or item.dtype.kind not in kinds:
+            raise _fault(path, f"{name} is {_words(item)}, not a ragged array of {words}")
+        lengths[name] = item.shape[0]
+    (first, rows), (second, others) = lengths.items()
+    if rows != others:
+        raise _fault(path, f"{first} has {rows} recordings, {second} has {others}")
+    return rows
 
 
-def _trains(file: Any, path: Path) -> tuple[Any, Any]:
-    """The data sets of times and channels, checked to be ragged and of one length."""
-    import h5py
-
-    found = []
-    for name, kinds, words in (("times", "f", "floating point"), ("units", "iu", "integers")):
-        item = _member(file, f"spikes/{name}", path)
-        inner = h5py.check_vlen_dtype(item.dtype)
-        if item.ndim != 1 or inner is None or np.dtype(inner).kind not in kinds:
-            raise _fault(path, f"spikes/{name} is {item.dtype} {list(item.shape)}, not a ragged array of {words}")
-        found.append(item)
-    times, units = found
-    if len(times) != len(units):
-        raise _fault(path, f"spikes/times has {len(times)} recordings, spikes/units has {len(units)}")
-    return times, units
+def _numbers(found: Mapping[str, Leaf | Ragged], name: str, path: Path) -> np.ndarray:
+    item = found[name]
+    if not isinstance(item, np.ndarray) or item.ndim != 1 or item.dtype.kind not in "iu":
+        raise _fault(path, f"{name} is {_words(item)}, not a list of whole numbers")
+    return item.astype(np.int64)
 
 
-def _numbers(file: Any, name: str, path: Path) -> np.ndarray:
-    item = _member(file, name, path)
-    if item.ndim != 1 or item.dtype.kind not in "iu":
-        raise _fault(path, f"{name} is {item.dtype} {list(item.shape)}, not a list of whole numbers")
-    return item[()].astype(np.int64)
-
-
-def _member(file: Any, name: str, path: Path) -> Any:
-    """The data set of this path, stored in the file itself."""
-    import h5py
-
-    found = file
-    for part in name.split("/"):
-        if not isinstance(found, h5py.Group) or part not in found:
-            raise _fault(path, f"there is no {name} in it")
-        found = member_of(found, part)
-    if not isinstance(found, h5py.Dataset) or found.shape is None or found.is_virtual or found.external:
-        raise _fault(path, f"{name} is not a data set with values in the file itself")
-    return found
+def _words(item: Leaf | Ragged) -> str:
+    if isinstance(item, Unsupported):
+        return item.what
+    return f"{'ragged ' if isinstance(item, Ragged) else ''}{item.dtype} {list(item.shape)}"
 
 
 def _fault(path: Path, cause: str) -> UserError:

@@ -153,11 +153,12 @@ def read_file(kind: _Set, data: Data, file: EventFile) -> Recording:
     if file.path.suffix.lower() not in (".h5", ".hdf5"):
         raise UserError(f"recordings of {kind.about} are .h5 files", where=str(file.path),
                         hint="write spikes/times and spikes/units of one recording into each file")  # fmt: skip
-    found = list(read_trains(file.path, CHANNELS, sort=data.sort))
-    if len(found) != 1:
-        raise UserError(f"it holds {len(found):,} recordings", where=str(file.path),
+    found = read_trains(file.path, CHANNELS, sort=data.sort)
+    first = next(found, None)
+    if first is None or (others := sum(1 for _ in found)):
+        raise UserError(f"it holds {0 if first is None else 1 + others:,} recordings", where=str(file.path),
                         hint="write each recording into a file of its own")  # fmt: skip
-    return _recording(*found[0], data, label=file.label, key=file.key, origin=str(file.path))
+    return _recording(*first, data, label=file.label, key=file.key, origin=str(file.path))
 
 
 def _recordings(parts: list[_Part], data: Data) -> Iterator[Recording]:

@@ -257,13 +257,13 @@ def test_signs_of_life_are_heard_and_give_more_time(tmp_path, monkeypatch):
         for index in range(450):
             file[f"g{index}"] = index
     heard = []
-    monkeypatch.setattr(safe_hdf5._Watch, "again", lambda watch: heard.append(watch.timeout_s))
+    monkeypatch.setattr(safe_hdf5.Watch, "again", lambda watch: heard.append(watch.timeout_s))
     tree = read_tree(path)
     assert len(tree.members) == 450
     assert int(tree.members["g449"]) == 449
     assert len(heard) == 4
     monkeypatch.undo()
-    watch = safe_hdf5._Watch(child(), 100.0)
+    watch = safe_hdf5.Watch(child(), 100.0)
     watch._until -= 90
     before = watch._until
     watch.again()
@@ -282,7 +282,7 @@ def test_processor_time_begins_anew_with_each_hundred_objects(tmp_path):
         "from spikeport.export.formats import safe_hdf5_child\n"
         "limits, signs = [], []\n"
         "safe_hdf5_child._lower = lambda kind, value: limits.append(kind == safe_hdf5_child.resource.RLIMIT_CPU)\n"
-        "header, arrays = safe_hdf5_child.answer(path, lambda: signs.append(1))\n"
+        "header, arrays = safe_hdf5_child.answer({'path': path}, lambda: signs.append(1))\n"
         "print(sum(limits), len(signs), len(arrays))"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from spike_trains import WORDS, tonics, write_part, write_trains
 
 from spikeport.errors import UserError
+from spikeport.export.formats import safe_hdf5
 from spikeport.pipeline.data.readers.recordings import read_events
 from spikeport.pipeline.data.readers.spike_trains import read_table, read_trains
 
@@ -111,7 +113,7 @@ def ragged(name: str, kind: type, rows: int) -> Callable[[h5py.File], None]:
     (replaced("extra/keys", np.array([b"one", b"two", b"one", b"four"])), "two classes in extra/keys have one name"),
     (replaced("extra/keys", np.arange(4)), "not a list of names"),
     (replaced("spikes/times", np.zeros((12, 3), np.float32)), r"spikes/times is float32 \[12, 3\], not a ragged"),
-    (ragged("spikes/times", np.int64, 12), "not a ragged array of floating point"),
+    (ragged("spikes/times", np.int64, 12), r"is ragged int64 \[12\], not a ragged array of floating point"),
     (ragged("spikes/units", np.float32, 12), "not a ragged array of integers"),
     (ragged("spikes/units", np.uint16, 9), "spikes/times has 12 recordings, spikes/units has 9"),
     (replaced("labels", h5py.ExternalLink("other.h5", "/labels")), "a link in place of 'labels'"),
@@ -132,8 +134,40 @@ def test_damaged_files_are_named(tmp_path: Path, cut: float) -> None:
     write_part(path, (0, 1), 3)
     content = path.read_bytes()
     path.write_bytes(content[: int(cut if cut > 1 else cut * len(content))])
-    with pytest.raises(UserError, match=r"a\.h5: this file of spike trains cannot be read"):
+    with pytest.raises(UserError, match=r"a\.h5: is not a readable HDF5 file"):
         read_table(path, speakers=True)
+
+
+@pytest.mark.parametrize("place", ["anywhere", "heap"])
+def test_whatever_bytes_change_the_file_is_read_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """libhdf5 may crash or hang on such a file; then its process ends, and the error names the file."""
+    monkeypatch.setattr(safe_hdf5, "TIMEOUT_S", 2.0)
+    sound, path = tmp_path / "sound.h5", tmp_path / "damaged.h5"
+    count = write_part(sound, (0, 1), 2)
+    content = np.frombuffer(sound.read_bytes(), np.uint8)
+    heaps = [m.start() for m in re.finditer(b"GCOL", content.tobytes())]
+    assert heaps
+    refusals = []
+    for seed in range(30):
+        generator = np.random.default_rng([seed, len(place)])
+        changed = content.copy()
+        many = int(generator.integers(1, 24))
+        if place == "heap":  # the first bytes of ragged arrays' heaps: sizes, and the first object
+            at = generator.choice(heaps, many) + generator.integers(4, 40, many)
+        else:
+            at = generator.integers(8, len(content), many)
+        changed[at] = generator.integers(0, 256, many)
+        path.write_bytes(changed.tobytes())
+        try:
+            labels = read_table(path, speakers=True).labels
+            assert len(all_of(path, sort=True)) == len(labels) == count
+        except UserError as error:
+            refusals.append(str(error))
+    assert refusals
+    assert all(words.startswith(str(path)) for words in refusals)
+    assert len(all_of(sound)) == count
 
 
 def test_as_an_event_file_it_names_the_sources(tmp_path: Path) -> None:
