@@ -15,8 +15,8 @@ A network from elsewhere:
 
 A run of your own:
     describe_recording; check_data -> DataCheck, or FramesCheck; list_recipe_keys; load_recipe -> Recipe;
-    load_dataset -> Dataset; save_frames; run, train, open_run -> Run; predict -> FilePredictions; check -> CheckResult;
-    profile; report; compare_runs -> RunComparison; sweep.
+    load_dataset -> Dataset; save_frames; run, train, open_run -> Run; predict -> FilePredictions;
+    predict_stream -> PredictionStream; check -> CheckResult; profile; report; compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     )
     from spikeport.pipeline.stages.network_check import check_network
     from spikeport.pipeline.stages.own_data import check_data, describe_recording
-    from spikeport.pipeline.stages.predict import predict
+    from spikeport.pipeline.stages.predict import predict, predict_stream
+    from spikeport.pipeline.stages.prediction_stream import PredictionStream
     from spikeport.pipeline.stages.profiles import NetworkProfile, profile
     from spikeport.pipeline.stages.recipe_keys import list_recipe_keys
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
@@ -99,6 +100,7 @@ __all__ = [
     "Missing",
     "MissingDependencyError",
     "NetworkProfile",
+    "PredictionStream",
     "Recipe",
     "Run",
     "RunComparison",
@@ -131,6 +133,7 @@ __all__ = [
     "load_recipe",
     "open_run",
     "predict",
+    "predict_stream",
     "preview_dataset",
     "profile",
     "quantize",
@@ -174,7 +177,8 @@ _HOMES = {
     f"{_STAGES}.check_result": ("CheckResult",),
     f"{_STAGES}.network_check": ("check_network",),
     f"{_STAGES}.own_data": ("check_data", "describe_recording"),
-    f"{_STAGES}.predict": ("predict",),
+    f"{_STAGES}.predict": ("predict", "predict_stream"),
+    f"{_STAGES}.prediction_stream": ("PredictionStream",),
     f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
     f"{_STAGES}.recipe_keys": ("list_recipe_keys",),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),

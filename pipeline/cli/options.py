@@ -151,6 +151,30 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
     return sizes
 
 
+def whole_numbers(text: str | None, option: str, form: str) -> tuple[int, ...] | None:
+    """Parses numbers with commas, such as the value of --sensor.
+
+    Args:
+        text: the numbers; None: not given.
+        option: the option, for the error.
+        form: names of the numbers, such as "W,H".
+
+    Returns:
+        The numbers; None if `text` is None.
+
+    Raises:
+        UserError: the text is not so many whole numbers from 0 on.
+
+    >>> whole_numbers("346,260", "--sensor", "W,H")
+    (346, 260)
+    """
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", text, re.ASCII) or text.count(",") != form.count(","):
+        raise UserError(f"{text!r} is not {form}", where=option, hint=f"write whole numbers as {form}")
+    return tuple(map(int, text.split(",")))
+
+
 def bytes_of(text: str | None) -> int | None:
     """Parses the value of --memory, such as `512M` or `4G`.
 

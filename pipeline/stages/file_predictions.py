@@ -100,7 +100,7 @@ class FilePredictions:
                 row.recording,
                 *self._start(row),
                 row.predicted,
-                *((self._highest(row),) if wide else row.scores),
+                *((highest_scores(row, self.classes),) if wide else row.scores),
                 row.margin,
                 row.events,
             )
@@ -108,6 +108,10 @@ class FilePredictions:
         ]
         start = ("from s",) if self.cut else ()
         table = text_table(("recording", *start, "class", *scores, "margin", "events"), cells) if cells else []
+        return [*table, *self.answers()]
+
+    def answers(self) -> list[str]:
+        """Accuracy and silent recordings as lines of text."""
         silent = sum(row.silent for row in self.rows)
         answers = answer_lines(self.accuracy, len(self.rows), silent)
         if self.of_dataset:
@@ -115,7 +119,7 @@ class FilePredictions:
                 f"note: {self.of_dataset:,} of these recordings are in the data set of the run, which may be trained "
                 "on them; the accuracy of its test part is in the report"
             )
-        return [*table, *answers]
+        return answers
 
     @property
     def cut(self) -> bool:
@@ -124,10 +128,6 @@ class FilePredictions:
 
     def _start(self, row: FilePrediction) -> tuple[str, ...]:
         return () if row.start_us is None else (f"{row.start_us / 1e6:.3f}",)
-
-    def _highest(self, row: FilePrediction) -> str:
-        order = sorted(range(len(self.classes)), key=lambda k: (self.classes[k] != row.predicted, -row.scores[k]))
-        return ", ".join(f"{self.classes[k]} {row.scores[k]:g}" for k in order[:HIGHEST])
 
     def to_json(self) -> dict[str, Any]:
         """The predictions in JSON values; `scores` are in the order of `classes`."""
@@ -140,20 +140,22 @@ class FilePredictions:
             "of_dataset": self.of_dataset,
         }
 
-    def save_csv(self, path: str | os.PathLike[str]) -> None:
+    def save_csv(self, path: str | os.PathLike[str], *, cut: bool = False) -> None:
         """Writes a CSV file: recording, class, silent, margin, a column for the score of each class, and events; then
         start_us where recordings were cut into windows.
 
         Args:
             path: the file. A file of earlier predictions is replaced.
+            cut: whether the rows are windows, which says the columns where there is no row.
 
         Raises:
             UserError: the file exists and is of another kind.
             CannotWriteError: the file cannot be written.
         """
         check_file(Path(path), "table of predictions", is_predictions)
+        cut = cut or self.cut
         columns = [f"{self.score}_{name}" for name in self.classes]
-        head = (*PREDICTIONS_HEAD, *columns, "events", *(("start_us",) if self.cut else ()))
+        head = (*PREDICTIONS_HEAD, *columns, "events", *(("start_us",) if cut else ()))
         rows = [
             (
                 row.recording,
@@ -162,11 +164,22 @@ class FilePredictions:
                 row.margin,
                 *row.scores,
                 row.events,
-                *((row.start_us,) if self.cut else ()),
+                *((row.start_us,) if cut else ()),
             )
             for row in self.rows
         ]
         write_text(path, csv_text([dict(zip(head, row, strict=True)) for row in rows], head))
+
+
+def highest_scores(row: FilePrediction, classes: tuple[str, ...]) -> str:
+    """The classes with the highest scores as text, the predicted one first.
+
+    Args:
+        row: the prediction.
+        classes: names of the classes.
+    """
+    order = sorted(range(len(classes)), key=lambda k: (classes[k] != row.predicted, -row.scores[k]))
+    return ", ".join(f"{classes[k]} {row.scores[k]:g}" for k in order[:HIGHEST])
 
 
 def _to_json(row: FilePrediction) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from spikeport.pipeline.data.readers.event_columns import (
 from spikeport.pipeline.data.readers.event_tables import from_table
 
 PIECE = 1 << 22  # bytes that are converted at a time
+_COMMENTS = 1 << 16  # bytes of comments before the first event that are remembered
 _EXACT = 2.0**53  # from here on, a double does not hold every whole number
 _SKIPPED = re.compile(rb"(?m)^[ \t]*(?:[#%][^\n]*|(?<=[ \t])\r?)$")  # comments, and lines of white space
 _BOOL = re.compile(rb"(?<![^\s,;])(?:True|False)(?![^\s,;])")
@@ -69,30 +70,63 @@ def read_text(path: Path, layout: Table) -> np.ndarray:
     """
     size = os.path.getsize(path)
     check_size(size, size)
-    stated: _Layout | None = None
+    lines = TextLines(layout)
     found: list[dict[str, np.ndarray]] = []
-    lines = events = 0
+    events = 0
     for piece in _pieces(path):
-        rows = _without_comments(piece)
+        if columns := lines.columns(piece):
+            events += len(columns["t"])
+            check_size(events * EVENT_DTYPE.itemsize, size)
+            found.append(columns)
+    if not found:
+        return np.empty(0, EVENT_DTYPE)
+    return from_columns({name: np.concatenate([each.pop(name) for each in found]) for name in "txyp"}, layout.time_unit)
+
+
+class TextLines:
+    """Converts pieces of whole lines to columns, one after the other. After an error it is as it was before the piece.
+
+    Args:
+        layout: order of the columns where the lines do not name them.
+
+    Attributes:
+        count: number of lines that were converted.
+    """
+
+    def __init__(self, layout: Table) -> None:
+        self.count = 0
+        self._columns = layout.columns
+        self._stated: _Layout | None = None
+        self._comments = b""  # before the first line with content, the last ones of which may name the columns
+
+    def columns(self, piece: bytes) -> dict[str, np.ndarray]:
+        """The columns t, x, y and p of some lines; empty if there is no event in them.
+
+        Args:
+            piece: whole lines.
+
+        Raises:
+            EventFileError: a line is damaged, or columns have no names.
+        """
+        rows, stated, found = _without_comments(piece), self._stated, {}
         if b"True" in rows or b"False" in rows:
             rows = _BOOL.sub(lambda match: b"1" if match[0] == b"True" else b"0", rows)
         start = len(rows) - len(rows.lstrip())
         if stated is None and start < len(rows):
             first = rows[start:].partition(b"\n")[0].strip()
-            stated = _layout(first, piece, layout.columns)
+            stated = _layout(first, self._comments + piece, self._columns)
             if stated.header:
                 rows = rows[:start] + rows[start + len(first) :]
         if stated is not None and rows.strip():
-            table = _table(rows, stated, lines)
+            table = _table(rows, stated, self.count)
             if not stated.names:
                 from_table(table, Table())  # raises, with a likely order
-            events += len(table)
-            check_size(events * EVENT_DTYPE.itemsize, size)
-            found.append({name: _narrowed(table[:, n]) for n, name in enumerate(stated.names)})
-        lines += piece.count(b"\n")
-    if not found:
-        return np.empty(0, EVENT_DTYPE)
-    return from_columns({name: np.concatenate([each.pop(name) for each in found]) for name in "txyp"}, layout.time_unit)
+            found = {name: _narrowed(table[:, n]) for n, name in enumerate(stated.names)}
+        if stated is None:
+            self._comments = (self._comments + piece)[-_COMMENTS:]
+        self._stated = stated
+        self.count += piece.count(b"\n")
+        return found
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -73,14 +73,28 @@ def read_recording(
     late_us = 0
     if reading.sort:
         events, late_us = in_order(events)
-    view = reading.view
-    events = turned(events, reading.orientation, sensor if view is None else view.sensor, where=str(path))
-    if view is not None:
-        events = view.apply(events, str(path))
+    events = on_frame(events, sensor, reading, str(path))
     start_us = None if reading.frames is None else 0
     return Recording(
         events=events, sensor=sensor, label=label, key=key, origin=str(path), late_us=late_us, start_us=start_us
     )
+
+
+def on_frame(events: np.ndarray, sensor: tuple[int, int], reading: Reading, where: str) -> np.ndarray:
+    """Events as a sensor sends them, on the pixels of the frame: turned upright, cropped and scaled.
+
+    Args:
+        events: EVENT_DTYPE `[N]`.
+        sensor: height and width of the sensor, after `reading.view`.
+        reading: settings of the reading.
+        where: the file, for errors.
+
+    Raises:
+        UserError: an event lies outside the sensor.
+    """
+    view = reading.view
+    events = turned(events, reading.orientation, sensor if view is None else view.sensor, where=where)
+    return events if view is None else view.apply(events, where)
 
 
 def read_events(

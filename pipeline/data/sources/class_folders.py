@@ -62,7 +62,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         digests.append(tests.mtime_digest)
         official = np.arange(len(files) + len(test_files)) >= len(files)
         files = [*files, *test_files]
-    reading = _reading(data)
+    reading = reading_of(data)
     view = reading.view
     sensor = (data.height, data.width)
     facts = (reading,) if reading.frames is None else (reading, reading.frames)
@@ -104,11 +104,15 @@ def read_file(data: Data, file: EventFile) -> Recording:
         UserError: the file is damaged, or does not fit the sensor.
     """
     sensor = (data.height, data.width)
-    return read_recording(file.path, sensor, label=file.label, key=file.key, reading=_reading(data))
+    return read_recording(file.path, sensor, label=file.label, key=file.key, reading=reading_of(data))
 
 
-def _reading(data: Data) -> Reading:
-    """How the recipe's event files are read."""
+def reading_of(data: Data) -> Reading:
+    """How the recipe's event files are read.
+
+    Args:
+        data: `[data]` of the recipe.
+    """
     view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
     size = view.sensor if view else (data.height, data.width)
     frames = FrameSteps(data.steps, data.step_us, size, data.counts) if data.recordings == "frames" else None

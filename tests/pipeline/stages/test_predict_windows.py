@@ -11,6 +11,7 @@ import pytest
 from cli_inputs import one_line
 from data_folders import HEIGHT, WIDTH
 from finished_folder import finished_folder
+from long_recordings import frames_by_hand, long_columns
 
 import spikeport as sp
 from spikeport.errors import UserError
@@ -23,25 +24,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sp.Run:
     return sp.open_run(finished_folder(tmp_path, "mine", seed=1, threshold=40))
 
 
-def long_recording(path: Path, last: int, seed: int = 3) -> dict[str, np.ndarray]:
-    """200 events from 7 us on, the last one `last` us after the first, with a pause in the middle."""
-    draws = np.random.default_rng(seed)
-    t = np.sort(draws.integers(0, last, 200))
-    t = t[(t < last // 3) | (t > last // 2)]
-    t[0], t[-1] = 0, last
-    columns = {"t": t + 7, "p": draws.integers(0, 2, len(t))}
-    columns |= {"x": draws.integers(0, WIDTH, len(t)), "y": draws.integers(0, HEIGHT, len(t))}
+def long_recording(path: Path, last: int) -> dict[str, np.ndarray]:
+    columns = long_columns(last)
     np.savez(path, t=columns["t"], x=columns["x"], y=columns["y"], p=columns["p"])
     return columns
-
-
-def frames_by_hand(columns: dict[str, np.ndarray], begin: int, steps: int, step_us: int) -> np.ndarray:
-    frames = np.zeros((steps, 2, HEIGHT, WIDTH), np.uint8)
-    for t, x, y, p in zip(*(columns[name] for name in "txyp"), strict=True):
-        step = (t - 7 - begin) // step_us
-        if 0 <= step < steps:
-            frames[step, p, y, x] = 1
-    return frames
 
 
 @pytest.mark.parametrize("most", [1, 3 * 5 * 2 * HEIGHT * WIDTH, 2**26])
