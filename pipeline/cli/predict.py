@@ -21,7 +21,7 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILE_OR_FOLDER...",
-            help="Event files, or folders of which all event files are used; - for lines of events on standard input.",
+            help="Event files (ready frames if the run has them), or folders; - for lines of events on standard input.",
         ),
     ],
     csv: Annotated[
@@ -91,7 +91,7 @@ def predict(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Classifies new event files with the network of a run. They are read and binned as the data of the run.
+    """Classifies new recordings with the network of a run. They are read and binned as the data of the run.
 
     Prints for each recording, as soon as they are known, its class, the output spikes of each class, the margin to the
     next class, and its events inside the time window. Prints the accuracy too if the files lie in folders with the

@@ -127,6 +127,7 @@ class Dataset:
         dt_s: duration of a time step in seconds.
         simulated: whether no real sensor recorded the events.
         fingerprint: sha256 of frames, labels and keys of all parts.
+        ready_frames: whether recordings are stored as frames, which state no times.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Dataset:
     dt_s: float
     simulated: bool
     fingerprint: str
+    ready_frames: bool = False
 
     def __repr__(self) -> str:
         return text_of(

@@ -78,7 +78,10 @@ def _hint_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
         return f"these coordinates seem to count from 1: {reading_from_one(height, width)}, or subtract 1 from x and y"
     if min(x.min(), y.min()) >= 0 and x.max() < height and y.max() < width:
         return 'x and y seem to be swapped: set data.orientation = "transpose", or convert the file'
-    return "set data.height and data.width to the sensor's size, or remove the file if it is damaged"
+    return (
+        "set data.height and data.width to the sensor's size, or data.sensor = [width, height] to scale a larger "
+        "sensor to them, and data.crop to use a part of it; or remove the file if it is damaged"
+    )
 
 
 def reading_from_one(height: int, width: int) -> str:

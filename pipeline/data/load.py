@@ -79,6 +79,7 @@ def load_dataset(
         dt_s=data.step_us * 1e-6,
         simulated=found.simulated,
         fingerprint=_fingerprint((train, validation, test), static),
+        ready_frames=data.recordings == "frames",
     )
 
 

@@ -84,7 +84,7 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
         },
         "on": float(facts["on"].sum() / events.sum()) if plane else None,
     }  # fmt: skip
-    warnings = _warnings(facts, found, steps, tuple(frame[1:] if plane else frame))
+    warnings = _warnings(facts, found, steps, tuple(frame[1:] if plane else frame), dataset.ready_frames)
     return {**found, "warnings": [*warnings, *_of_cuts(dataset.train, found["window_us"])]}
 
 
@@ -155,7 +155,7 @@ def period(us: float) -> str:
     return f"{us / size:.4g} {unit}"
 
 
-def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: Shape) -> list[str]:
+def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: Shape, ready_frames: bool) -> list[str]:
     window, count = found["window_us"], len(facts)
     sentences = []
     poor = int((facts["in_window"] < USELESS * facts["events"]).sum())
@@ -172,7 +172,7 @@ def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: Shap
     elif (facts["empty"] > steps / 2).mean() > 0.5:
         sentences.append(
             f"more than half of the frames are empty in most recordings ({found['empty_frames']:.1%} of all frames); "
-            + _too_short(facts, window)
+            + ("bin events into fewer, longer frames" if ready_frames else _too_short(facts, window))
         )
     late = facts["late_us"]
     if late.any():

@@ -45,12 +45,13 @@ def predict(
     backend: str | Backend = "reference",
     progress: NamedProgress | None = None,
 ) -> FilePredictions:
-    """Classifies new event files with student.net of a run. They are read and binned as the data of the run.
+    """Classifies new recordings with student.net of a run. They are read and binned as the data of the run.
 
     Args:
         run: a run, or its folder; it is not changed.
-        files: event files, or folders, of which all files with a reader are used, in order of name. Where the names of
-            the folders that contain them are classes of the run, they are the labels.
+        files: event files, or folders, of which all files with a reader are used, in order of name. Where the run has
+            ready frames (`data.recordings`), .npy and .npz files and folders of pictures. Where the names of the
+            folders that contain them are classes of the run, they are the labels.
         window_step_us: cuts each recording into windows as long as the recordings of the run (`data.steps` x
             `data.step_us`), which begin at its first event and every so many microseconds after; only whole windows,
             but at least one. None: one window a recording, as `data.window` says.
@@ -64,8 +65,9 @@ def predict(
         there are labels.
 
     Raises:
-        UserError: the run has no student.net yet, its data set has no files, there is no event file, windows are
-            asked of a run whose recordings are stretched to one, or a setting of `reading` has no meaning for the run.
+        UserError: the run has no student.net yet, its data set has no files, there is no recording, windows are
+            asked of a run whose recordings are stretched to one or are ready frames, or a setting of `reading` has no
+            meaning for the run.
         MissingDependencyError: the backend, or the decompressor of a format, is not installed.
     """
     classifier = _Classifier(run, window_step_us, reading, backend)
@@ -141,8 +143,9 @@ class _Classifier:
         self._most = max(1, CHUNK_BYTES // int(np.prod(self._binning.shape)))
 
     def find(self, files: PathLike | Sequence[PathLike]) -> list[EventFile]:
-        """The event files that are named, and those of folders."""
-        return find_recordings([files] if isinstance(files, str | os.PathLike) else files, self.classes)
+        """The recordings that are named, and those of folders."""
+        given = [files] if isinstance(files, str | os.PathLike) else files
+        return find_recordings(given, self.classes, frames=self.data.recordings == "frames")
 
     def predictions(
         self, rows: Iterator[FilePrediction | UnreadFile], files: Sequence[EventFile] = (), *, cut: bool = False
@@ -227,3 +230,8 @@ def _check_step(step_us: int | None, data: Data) -> None:
         raise UserError(
             "the recordings of this run are stretched to one window each", where="data.window", hint="leave windows out"
         )
+    if step_us is not None and data.recordings == "frames":
+        raise UserError(
+            "the recordings of this run are ready frames, which have no times", where="data.recordings",
+            hint="leave windows out",
+        )  # fmt: skip

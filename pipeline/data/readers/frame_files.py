@@ -26,6 +26,7 @@ from spikeport.pipeline.data.readers.event_columns import (
     unknown_layout,
 )
 from spikeport.pipeline.data.readers.frame_pictures import read_pictures
+from spikeport.pipeline.data.readers.pictures import SUFFIXES
 
 ARRAYS = (".npy", ".npz")
 _TAKEN = "frames [T, 2, H, W] with channel 0 OFF and 1 ON, or [T, 1, H, W] or [T, H, W]"
@@ -72,6 +73,15 @@ def read_frames(path: Path, counts: int = 0) -> np.ndarray:
             hint = "store counts as arrays, or leave data.counts out"
             raise NotCountsError("pictures hold colors", message="these frames are not counts", hint=hint)
         return _pictures(path)
+    if path.suffix.lower() not in ARRAYS:
+        one = "a picture is one frame: name the folder of its recording"
+        raise EventFileError(
+            f"{path.suffix or 'a file without extension'} is not one of {', '.join(ARRAYS)}",
+            message="no reader of frames for this file",
+            hint=one
+            if path.suffix.lower() in SUFFIXES
+            else "write frames with numpy.save, or name folders of pictures",
+        )
     return two_channel_counts(_array(path), counts) if counts else two_channels(_array(path))
 
 

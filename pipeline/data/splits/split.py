@@ -143,7 +143,8 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
             raise UserError(
                 f"{found.name} has no official test part" + ("" if found.official_test is None else " here"),
                 where="data.split",
-                hint='set data.split = "random"' + ("" if found.official_test is None else ", or add its test part"),
+                hint=_without_test_part(data.source)
+                + ("" if found.official_test is None else ", or add its test part"),
             )
         test_rows = np.flatnonzero(found.official_test)
         tested = _drawn(labels, test_rows, data.test, generator, "data.test")
@@ -164,6 +165,14 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
             raise UserError("nothing is left to train on", where="data.validation", hint="lower data.validation")
     _check_classes(labels, trained, found.classes)
     return Split(train=trained, validation=validated, test=tested), np.concatenate([validated, test_rows])
+
+
+def _without_test_part(source: str) -> str:
+    """What to do without an official test part."""
+    hint = 'set data.split = "random"'
+    if source != "class-folders":
+        return hint
+    return f"name the folder of your test part, data.test_events; or state parts in a file, data.splits; or {hint}"
 
 
 def _first_and_next(labels: np.ndarray, keys: tuple[str, ...], data: Data) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ def given_parts(found: RawDataset, data: Data) -> GivenParts:
     for key in found.keys:
         match = pattern.search(key)
         if match is None:
-            raise UserError(f"{key} has no group", where="data.group", cause=f"{data.group!r} is nowhere in its name",
+            raise UserError(f"{key} has no group", where="data.group", cause=f"{data.group} is nowhere in its name",
                             hint="names are <class>/<id>; correct the pattern")  # fmt: skip
         names.append("/".join(part or "" for part in match.groups()) or match[0])
     return GivenParts(parts=None, groups=_numbered(names))

@@ -168,7 +168,9 @@ def test_outside_the_sensor_the_likely_reason_is_named(tmp_path: Path) -> None:
         described(tmp_path, of_events(tmp_path, events, height=6, width=9))
     with pytest.raises(UserError, match="seem to count from 1"):
         described(tmp_path, of_events(tmp_path, events, height=8, width=6))
-    with pytest.raises(UserError, match=r"all events lie in x = 1 to 5, y = 1 to 8.*to the sensor's size"):
+    with pytest.raises(
+        UserError, match=r"all events lie in x = 1 to 5, y = 1 to 8.*to the sensor's size, or data\.sensor ="
+    ):
         described(tmp_path, of_events(tmp_path, events, height=4, width=4))
 
 
@@ -241,3 +243,20 @@ def test_channels_have_a_range_and_no_polarity(tmp_path: Path) -> None:
     assert facts is not None
     assert facts["box"] == {"channel": [20, 99]}
     assert facts["warnings"] == ["all events lie in channels 20 to 99 of 700: are there fewer (data.channels)?"]
+
+
+def test_ready_frames_that_are_mostly_empty_are_not_told_of_times(tmp_path: Path) -> None:
+    """They state none: a lower step_us would change nothing."""
+    recipe = with_pictures(tmp_path)
+    for label, name in enumerate(CLASSES):
+        for n in range(EACH):
+            frames = np.zeros((5, 2, HEIGHT, WIDTH), np.uint8)
+            frames[1] = np.random.default_rng([label, n]).random(frames[1].shape) < 0.5
+            path = tmp_path / "shots" / name / f"{n:03}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, frames)
+    [warning] = described(tmp_path, recipe.model_copy(update={"events": "shots", "recordings": "frames"}))["warnings"]
+    assert warning == (
+        "more than half of the frames are empty in most recordings (80.0% of all frames); bin events into fewer, "
+        "longer frames"
+    )

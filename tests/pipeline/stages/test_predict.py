@@ -177,7 +177,7 @@ def test_the_table_of_predictions(tmp_path, run, spikeport):
         assert other.read_bytes() == before
 
 
-def held_out_without_an_output_spike_have_no_class(tmp_path, cache, spikeport):
+def test_recordings_without_an_output_spike_have_no_class(tmp_path, cache, spikeport):
     run = finished_folder(tmp_path, "quiet", seed=1, threshold=5000)
     found = sp.predict(run, tmp_path / "events")
     assert {(row.predicted, row.silent, row.margin, row.scores) for row in found} == {(NO_ANSWER, True, 0, (0, 0, 0))}

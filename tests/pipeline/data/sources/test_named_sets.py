@@ -220,7 +220,7 @@ def test_a_recipe_whose_split_contradicts_itself_is_refused(values: dict, words:
     [
         (
             {"split": "official", "train": 3, "test": 2, "validation": 1},
-            "class-folders.*no official test part|events has no",
+            r"events has no official test part\. Hint: name the folder of your test part, data\.test_events; or state",
         ),
         ({"split": "first", "test": 0, "validation": 1}, "how many to test on"),
         (

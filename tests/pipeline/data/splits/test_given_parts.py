@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_used_is_named(root: Path, change, head: str, word
 
 
 def test_names_without_a_group_and_too_few_groups_are_named(root: Path) -> None:
-    with pytest.raises(UserError, match="ant/ann_0 has no group: 'user' is nowhere in its name"):
+    with pytest.raises(UserError, match="ant/ann_0 has no group: user is nowhere in its name"):
         loaded(data(root, group="user"), root)
     with pytest.raises(UserError, match="too few groups"):
         loaded(data(root, group=r"/(\w+?)_", test=20), root)
