@@ -72,7 +72,7 @@ class FilePredictions:
         rows: the recordings.
         unread: the files that could not be read.
         accuracy: accuracy of the recordings in class folders with an interval; None without such folders.
-        of_dataset: how many of the labeled recordings lie in the folder of recordings that the run was trained from.
+        of_dataset: how many of the labeled recordings belong to the data set that the run was trained from.
     """
 
     classes: tuple[str, ...]

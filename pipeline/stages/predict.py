@@ -128,7 +128,7 @@ class _Classifier:
                 hint="write frames with numpy.savez, and give them to spikeport simulate RUN --input FRAMES.npz",
             )
         require_exported(opened.folder)
-        self.data = with_file_settings(data, reading)
+        self.data, self._data_of_run = with_file_settings(data, reading), data
         _check_step(step_us, self.data)
         self.classes = tuple(opened.folder.result("data")["classes"])
         self._network = opened.network
@@ -157,7 +157,7 @@ class _Classifier:
             score=SCORES[self._readout.kind],
             cut=cut or self._step_us is not None,
             recordings=tuple(str(file.path) for file in files),
-            own=os.path.realpath(Path(self.data.root, self.data.events)) if self.data.root else "",
+            data=self._data_of_run,
         )
 
     def of_files(

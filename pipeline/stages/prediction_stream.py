@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import SILENT, UNLABELED
 from spikeport.pipeline.run.intervals import share
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.pipeline.stages.file_predictions import FilePrediction, FilePredictions, UnreadFile
+from spikeport.pipeline.stages.own_recordings import count_own
 
 Row = FilePrediction | UnreadFile
 
@@ -22,7 +24,7 @@ class PredictionStream(Iterator[Row]):
         score: what the scores are: "spikes", "membrane", "value" or "score".
         cut: whether the rows are windows.
         recordings: names of the recordings, if they are known before.
-        own: folder of recordings that the run was trained from; "" where there is none.
+        data: `[data]` of the run, whose recordings are counted among the labeled ones; None: they are not counted.
 
     Attributes:
         classes: as above.
@@ -33,9 +35,9 @@ class PredictionStream(Iterator[Row]):
 
     def __init__(
         self, rows: Iterator[Row], *, classes: tuple[str, ...], score: str, cut: bool, recordings: tuple[str, ...] = (),
-        own: str = "",
+        data: Data | None = None,
     ) -> None:  # fmt: skip
-        self._rows, self._own = rows, own
+        self._rows, self._data = rows, data
         self.classes, self.score, self.cut, self.recordings = classes, score, cut, recordings
 
     def __next__(self) -> Row:
@@ -56,15 +58,12 @@ class PredictionStream(Iterator[Row]):
         labels = [UNLABELED if row.label is None else number[row.label] for row in known]
         predicted = [SILENT if row.silent else number[row.predicted] for row in known]
         labeled = any(label != UNLABELED for label in labels)
-        inside = {row.recording: self._is_own(row.recording) for row in known if row.label is not None}
+        files = [Path(name) for name in dict.fromkeys(row.recording for row in known if row.label is not None)]
         return FilePredictions(
             classes=self.classes,
             score=self.score,
             rows=tuple(known),
             unread=tuple(row for row in every if isinstance(row, UnreadFile)),
             accuracy=share(compare_with_labels(labels, predicted)) if labeled else None,
-            of_dataset=sum(inside[row.recording] for row in known if row.label is not None),
+            of_dataset=count_own(self._data, files) if self._data else 0,
         )
-
-    def _is_own(self, file: str) -> bool:
-        return self._own != "" and os.path.realpath(file).startswith(os.path.join(self._own, ""))

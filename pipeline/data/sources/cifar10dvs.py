@@ -88,6 +88,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         images=_named(found, paired_images, classes),
         paired=bool(paired_images),
         simulated=False,
+        files=tuple(file.path for file in files),
     )
 
 

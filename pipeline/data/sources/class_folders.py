@@ -89,6 +89,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         images=_images(data, files, classes, progress),
         paired=bool(data.images) and data.pairing == "id",
         simulated=False,
+        files=tuple(file.path for file in files),
         official_test=official,
     )
 

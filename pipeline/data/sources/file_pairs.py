@@ -55,6 +55,7 @@ def load_file_pairs(
         images=name_images(found, files, classes),
         paired=True,
         simulated=False,
+        files=tuple(file.path for file in files),
     )
 
 

@@ -104,6 +104,7 @@ def raw_without_images(
         images=StaticImages(images=np.zeros((0, 1, 128, 128), np.uint8), labels=np.zeros(0, np.int64), keys=()),
         paired=False,
         simulated=False,
+        files=tuple(file.path for file in files),
         official_test=official_test,
         groups=groups,
     )

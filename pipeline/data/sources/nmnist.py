@@ -104,6 +104,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         ),
         paired=True,
         simulated=False,
+        files=tuple(file.path for file in files),
         official_test=np.array([file.key.startswith("test/") for file in files]) if len(present) > 1 else None,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class RawDataset:
         official_test: bool `[N]`, which recordings belong to the published test part, or None.
         groups: int64 `[N]`, person or session of each recording, which a random split keeps on one side; None: unknown.
         official_validation: bool `[N]`, which belong to the published validation part, or None.
+        files: file of each recording; empty where recordings have no files of their own.
     """
 
     name: str
@@ -50,6 +52,7 @@ class RawDataset:
     official_test: np.ndarray | None = None
     groups: np.ndarray | None = None
     official_validation: np.ndarray | None = None
+    files: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         return f"RawDataset({self.name}: {len(self.keys):,} recordings, {len(self.classes)} classes)"

@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from named_files import FILES
 from set_folders import SETS
 from spike_trains import write_trains
 
@@ -14,17 +15,6 @@ from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.sources.event_files import EventFile
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.run.sections.data import Data
-
-FOLDERS = {  # key of a recording -> its file
-    "nmnist": lambda key: f"NMNIST/{key.split('/')[0].title()}/{key.split('/', 1)[1]}.bin",
-    "ncaltech101": lambda key: f"NCALTECH101/Caltech101/{key}.bin",
-    "cifar10dvs": lambda key: f"CIFAR10DVS/{key}.aedat",
-    "cepdvs": lambda key: f"CEP-DVS/events/{key}.mat",
-    "ncars": lambda key: f"NCARS/{key}.dat",
-    "asldvs": lambda key: f"ASLDVS/{key}.mat",
-    "pokerdvs": lambda key: f"POKERDVS/{key}.aedat",
-    "dvsgesture": lambda key: f"DVSGesture/ibmGesture{key.split('/')[0].title()}/{key.split('/', 1)[1]}.npy",
-}
 
 
 @pytest.fixture
@@ -38,13 +28,13 @@ def frames_of(data: Data, path: Path) -> np.ndarray:
     return bin_recording(recording, Binning.of(data))
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_of_a_named_set_becomes_the_frames_of_the_set(at, name):
-    assert set(FOLDERS) <= set(SETS)
+    assert set(FILES) <= set(SETS)
     data = SETS[name](at)
     test = load_dataset(data).test
     for row, key in enumerate(test.keys):
-        np.testing.assert_array_equal(frames_of(data, at / FOLDERS[name](key)), test.frames[row], err_msg=key)
+        np.testing.assert_array_equal(frames_of(data, at / FILES[name](key)), test.frames[row], err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["shd", "ssc"])
