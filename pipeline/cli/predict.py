@@ -35,6 +35,18 @@ def predict(
             help="Cut each recording into windows as long as those of the run, which begin every MS milliseconds.",
         ),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="Watch the folders: classify each event file once, as soon as it is whole, until Ctrl-C."
+        ),
+    ] = False,
+    until_idle: Annotated[
+        float | None,
+        typer.Option(
+            "--until-idle", metavar="SECONDS", min=0, help="With --follow: end after so long without a new file."
+        ),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -97,8 +109,8 @@ def predict(
     next class, and its events inside the time window. Prints the accuracy too if the files lie in folders with the
     names of the classes. The exit code is 2 if a file cannot be read; the other files are classified. With
     --window-step, a row is a window. With - as file, events are read as text lines from standard input, and cut into
-    windows one after the other. --columns, --time-unit, --sensor, --crop, --orientation and --sort replace these
-    settings of the run's [data].
+    windows one after the other. With --follow, folders are watched for new files. --columns, --time-unit, --sensor,
+    --crop, --orientation and --sort replace these settings of the run's [data].
 
     Example: `spikeport predict runs/mine new-recordings --csv predictions.csv`
 
@@ -125,13 +137,15 @@ def predict(
         "orientation": orientation,
         "sort": sort,
     }
-    with ProgressPrinter(quiet=quiet or stdin or (not json and sys.stdout.isatty())) as progress:
+    with ProgressPrinter(quiet=quiet or stdin or follow or (not json and sys.stdout.isatty())) as progress:
         stream = predict_stream(
             run,
             cast(ByteStream, sys.stdin.buffer) if stdin else files,
             window_step_us=None if window_step is None else round(window_step * 1000),
+            follow=follow,
+            until_idle_s=until_idle,
             reading={name: value for name, value in reading.items() if value is not None},
             backend=backend,
             progress=progress,
         )
-        print_predictions(stream, json=json, jsonl=jsonl, csv=csv, endless=stdin)
+        print_predictions(stream, json=json, jsonl=jsonl, csv=csv, endless=stdin or follow)

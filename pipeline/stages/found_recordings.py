@@ -35,7 +35,7 @@ def find_recordings(paths: Sequence[PathLike], classes: Sequence[str], *, frames
     """
     found: dict[str, EventFile] = {}
     for path in map(Path, paths):
-        for file in _below(path, classes, frames) if os.path.isdir(path) else [_event_file(path)]:
+        for file in files_below(path, classes, frames=frames) if os.path.isdir(path) else [_event_file(path)]:
             found.setdefault(os.path.abspath(file.path), file)
     if not found:
         raise UserError(
@@ -48,8 +48,17 @@ def find_recordings(paths: Sequence[PathLike], classes: Sequence[str], *, frames
     return list(found.values())
 
 
-def _below(folder: Path, classes: Sequence[str], frames: bool) -> list[EventFile]:
-    """The recordings below a folder. Hidden files, and tables that `predict` wrote, are left out."""
+def files_below(folder: Path, classes: Sequence[str], *, frames: bool = False) -> list[EventFile]:
+    """The recordings below a folder. Hidden files, and tables that `predict` wrote, are left out.
+
+    Args:
+        folder: the folder.
+        classes: names of the classes, as for `find_recordings`.
+        frames: as for `find_recordings`.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
     paths: list[Path] = []
     seen: set[tuple[int, int]] = set()  # folders: a link may lead back
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):

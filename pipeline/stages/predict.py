@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +22,21 @@ from spikeport.pipeline.stages.event_stream import ByteStream, check_streamable,
 from spikeport.pipeline.stages.event_windows import Window, windows_of, windows_of_stream
 from spikeport.pipeline.stages.file_predictions import SCORES, FilePrediction, FilePredictions, UnreadFile
 from spikeport.pipeline.stages.file_settings import with_file_settings
+from spikeport.pipeline.stages.followed_folder import check_folders
+from spikeport.pipeline.stages.followed_folder import follow as follow_folders
 from spikeport.pipeline.stages.found_recordings import find_recordings
 from spikeport.pipeline.stages.prediction_stream import PredictionStream
 from spikeport.pipeline.stages.run_value import Run, as_run
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.pipeline.stages.simulation import simulate
 from spikeport.progress import NamedProgress
+from spikeport.tables import cell_text
 
 if TYPE_CHECKING:
     from spikeport.export.backends.base import Backend
 
 CHUNK_BYTES = 2**26  # frames that are held at once
+FILE_NAME = 24  # characters of a name of a file that is not known yet
 STREAM = EventFile(path=Path("-"), label=UNLABELED, key="-")
 
 
@@ -80,6 +84,8 @@ def predict_stream(
     source: PathLike | Sequence[PathLike] | ByteStream,
     *,
     window_step_us: int | None = None,
+    follow: bool = False,
+    until_idle_s: float | None = None,
     reading: Mapping[str, Any] | None = None,
     backend: str | Backend = "reference",
     progress: NamedProgress | None = None,
@@ -91,6 +97,9 @@ def predict_stream(
         source: event files or folders, as for `predict`; or a binary file with events as text lines, such as
             `sys.stdin.buffer`, whose windows follow one another as the events come.
         window_step_us: as for `predict`. None with text lines: windows without a gap, one after the other.
+        follow: whether `source` names folders that are watched: each event file in them gives its rows once, as soon as
+            it is whole, which is when two looks, half a second apart, find it unchanged and not empty.
+        until_idle_s: with `follow`, ends after this time without a new or changed file, in seconds; None: never.
         reading: as for `predict`.
         backend: as for `predict`. Another one than "reference" gets many recordings at once, so rows come later.
         progress: called with (recordings read, recordings in all, what is done).
@@ -100,17 +109,34 @@ def predict_stream(
         say what the scores are; `collected(rows)` is the value of `predict`.
 
     Raises:
-        UserError: as `predict`, or the events of the run cannot be text lines. While rows are read: a line is no event,
-            with its number, after the rows of the windows before it.
+        UserError: as `predict`, a path that is followed is no folder, or the events of the run cannot be text lines.
+            While rows are read: a line is no event, with its number, after the rows of the windows before it.
         MissingDependencyError: the backend, or the decompressor of a format, is not installed.
     """
     classifier = _Classifier(run, window_step_us, reading, backend)
+    if until_idle_s is not None and not follow:
+        raise UserError("--until-idle is for folders that are followed", hint="add --follow, or leave it out")
     if isinstance(source, ByteStream):
+        if follow:
+            raise UserError("standard input is no folder that can be followed", hint="leave --follow out")
         check_streamable(classifier.data)
         return classifier.predictions(classifier.of_stream(source), cut=True)
-    together = backend != "reference"
+    if follow:
+        if classifier.data.recordings == "frames":
+            raise UserError(
+                "folders of ready frames are not followed", where="data.recordings",
+                hint="name the recordings when they are whole",
+            )  # fmt: skip
+        folders = check_folders(_listed(source))
+        rows = classifier.of_files(follow_folders(folders, until_idle_s), None, together=False)
+        return classifier.predictions(rows, width=max(len(str(folder)) for folder in folders) + FILE_NAME)
     files = classifier.find(source)
-    return classifier.predictions(classifier.of_files(files, progress, together=together), files)
+    rows = classifier.of_files(files, progress, together=backend != "reference")
+    return classifier.predictions(rows, width=max(len(cell_text(str(file.path))) for file in files))
+
+
+def _listed(files: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
+    return [files] if isinstance(files, str | os.PathLike) else files
 
 
 class _Classifier:
@@ -144,11 +170,10 @@ class _Classifier:
 
     def find(self, files: PathLike | Sequence[PathLike]) -> list[EventFile]:
         """The recordings that are named, and those of folders."""
-        given = [files] if isinstance(files, str | os.PathLike) else files
-        return find_recordings(given, self.classes, frames=self.data.recordings == "frames")
+        return find_recordings(_listed(files), self.classes, frames=self.data.recordings == "frames")
 
     def predictions(
-        self, rows: Iterator[FilePrediction | UnreadFile], files: Sequence[EventFile] = (), *, cut: bool = False
+        self, rows: Iterator[FilePrediction | UnreadFile], *, width: int = 0, cut: bool = False
     ) -> PredictionStream:
         """The rows as a value."""
         return PredictionStream(
@@ -156,12 +181,12 @@ class _Classifier:
             classes=self.classes,
             score=SCORES[self._readout.kind],
             cut=cut or self._step_us is not None,
-            recordings=tuple(str(file.path) for file in files),
+            width=width,
             data=self._data_of_run,
         )
 
     def of_files(
-        self, files: Sequence[EventFile], progress: NamedProgress | None, *, together: bool
+        self, files: Iterable[EventFile], progress: NamedProgress | None, *, together: bool
     ) -> Iterator[FilePrediction | UnreadFile]:
         """The rows of files; `together` simulates as many windows at once as fit CHUNK_BYTES, else those of a file."""
         part: list[Window] = []
@@ -179,7 +204,7 @@ class _Classifier:
             except UserError as error:
                 reason = str(UserError(error.message, cause=error.cause, hint=error.hint))
                 unread = UnreadFile(recording=str(file.path), reason=reason)
-            if progress:
+            if progress and isinstance(files, Sequence):
                 progress(done, len(files), "recordings")
             if part and not together:
                 yield from self._rows(part)

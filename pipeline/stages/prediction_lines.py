@@ -29,7 +29,7 @@ class PredictionLines:
         )
         self._head = ["recording", *(["from s"] if self._cut else []), "class", *scores, "margin", "events"]
         self._widths = [max(NUMBER, len(name)) for name in self._head]
-        self._widths[0] = max(map(len, ("recording", *map(cell_text, stream.recordings))))
+        self._widths[0] = max(len("recording"), stream.width)
         self._text = {0, 1 + self._cut} | (
             {2 + self._cut} if self._only_highest else set()
         )  # columns aligned to the left

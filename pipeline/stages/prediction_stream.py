@@ -23,22 +23,22 @@ class PredictionStream(Iterator[Row]):
         classes: names of the classes, in order of `FilePrediction.scores`.
         score: what the scores are: "spikes", "membrane", "value" or "score".
         cut: whether the rows are windows.
-        recordings: names of the recordings, if they are known before.
+        width: characters of the longest name of a recording, as far as it is known; 0 where it is not.
         data: `[data]` of the run, whose recordings are counted among the labeled ones; None: they are not counted.
 
     Attributes:
         classes: as above.
         score: as above.
         cut: as above.
-        recordings: as above.
+        width: as above.
     """
 
     def __init__(
-        self, rows: Iterator[Row], *, classes: tuple[str, ...], score: str, cut: bool, recordings: tuple[str, ...] = (),
+        self, rows: Iterator[Row], *, classes: tuple[str, ...], score: str, cut: bool, width: int = 0,
         data: Data | None = None,
     ) -> None:  # fmt: skip
         self._rows, self._data = rows, data
-        self.classes, self.score, self.cut, self.recordings = classes, score, cut, recordings
+        self.classes, self.score, self.cut, self.width = classes, score, cut, width
 
     def __next__(self) -> Row:
         return next(self._rows)
