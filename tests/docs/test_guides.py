@@ -105,3 +105,8 @@ def test_the_tutorial(tmp_path):
     found = json.loads((tmp_path / "runs/bars/report.json").read_text())
     assert found["accuracy"]["student_quantized"]["value"] > 0.9
     assert (tmp_path / "runs/bars/report.html").is_file()
+    call(tmp_path, *spikeport, "data", "check", "data/recordings", "--write-recipe", "events.toml")
+    call(tmp_path, *spikeport, "run", "events.toml", "--out", "runs/events", *fast)
+    alone = json.loads((tmp_path / "runs/events/report.json").read_text())
+    assert alone["accuracy"]["student_quantized"]["value"] > 0.9
+    assert alone["accuracy"]["teacher"]["value"] is None
