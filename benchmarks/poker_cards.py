@@ -4,10 +4,11 @@
 
 Recordings: POKER-DVS in shared/data/POKERDVS/aedat. Images: the four symbols of all fonts of this system that have them
 (packages fonts-dejavu, fonts-freefont-ttf, fonts-liberation, fonts-symbola on Debian; fonttools reads which fonts have
-a symbol), in random sizes. Cards that were recorded less than 50 ms after each other are one group, and a group stands
-on one side of the split. A draw takes groups at random until they hold the recordings to train on, every class among
-them; recordings of these groups that are too many are not used, those of all other groups are tested. There are no
-validation recordings: the last epoch is kept. All trainings have the same number of optimizer steps on recordings.
+a symbol), in random sizes, half of them on their head, as both ends of a card show them. Cards that were recorded less
+than 50 ms after each other are one group, and a group stands on one side of the split. A draw takes groups at random
+until they hold the recordings to train on, every class among them; recordings of these groups that are too many are not
+used, those of all other groups are tested. There are no validation recordings: the last epoch is kept. All trainings
+have the same number of optimizer steps on recordings.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def write_images(folder: Path) -> None:
                 rng = np.random.default_rng([number, each, ord(symbol)])
                 size, wide = rng.uniform(*SIZES) * SIDE / max(drawn.size), rng.uniform(0.85, 1.15)
                 width, height = (round(pixels * size) for pixels in (drawn.width * wide, drawn.height))
-                small = drawn.resize((min(SIDE, max(4, width)), max(4, height)))
+                small = drawn.resize((min(SIDE, max(4, width)), max(4, height))).rotate(180 * (each % 2))
                 image = Image.new("L", (SIDE, SIDE))
                 image.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
                 image.save(folder / name / f"font{number}-{each}.png")
