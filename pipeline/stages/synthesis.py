@@ -19,7 +19,7 @@ from spikeport.pipeline.run.gap import LayerGap, gap_line
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.stages.results import StageOutput, SynthesisResult
-from spikeport.pipeline.training.domain_gap import domain_gap
+from spikeport.pipeline.training.domain_gap import FEWEST, domain_gap
 from spikeport.pipeline.training.epoch_log import METRICS
 from spikeport.pipeline.training.train import fit_motion, train_translator
 
@@ -57,7 +57,8 @@ def synthesizer_of(context: Context) -> EventSynthesizer | CachedViews | None:
 def gap_of(context: Context, student: Student) -> tuple[LayerGap, ...]:
     """How far the run's synthetic events are from recordings in the layers of a student. Prints it.
 
-    The recordings are those of the validation part, or, where there are few, of the training part. No label is used.
+    The recordings are those of the validation part, or, where there are few, of the training part; nothing with fewer than four. No
+    label is used.
     """
     dataset, synthesizer = context.dataset, synthesizer_of(context)
     if synthesizer is None:
@@ -65,6 +66,8 @@ def gap_of(context: Context, student: Student) -> tuple[LayerGap, ...]:
     held = len(dataset.validation.labels) >= COMPARED[0]
     part = dataset.validation if held else dataset.train
     count = min(COMPARED[1], len(part.labels))
+    if count < FEWEST:
+        return ()
     streams = Streams(context.recipe, dataset, synthesizer)
 
     def draws(what: str) -> torch.Generator:

@@ -76,7 +76,7 @@ class Distillation(Section):
     @classmethod
     def _of_method(cls, given: Any) -> Any:
         method = given.get("method") if isinstance(given, dict) else None
-        return {**OF_METHOD[method], **given} if method in OF_METHOD else given
+        return {**OF_METHOD[method], **given} if isinstance(method, str) and method in OF_METHOD else given
 
 
 class Synthesis(Section):
