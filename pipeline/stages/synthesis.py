@@ -57,8 +57,8 @@ def synthesizer_of(context: Context) -> EventSynthesizer | CachedViews | None:
 def gap_of(context: Context, student: Student) -> tuple[LayerGap, ...]:
     """How far the run's synthetic events are from recordings in the layers of a student. Prints it.
 
-    The recordings are those of the validation part, or, where there are few, of the training part; nothing with fewer than four. No
-    label is used.
+    The recordings are those of the validation part, or, where there are few, of the training part; with fewer than four
+    there is no gap. No label is used.
     """
     dataset, synthesizer = context.dataset, synthesizer_of(context)
     if synthesizer is None:
