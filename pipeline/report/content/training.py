@@ -72,6 +72,8 @@ def remarks(stage: str, rows: Sequence[EpochRow]) -> list[str]:
     found = [text for text in (_overfitting(row) for row in rows if row.epoch == last.kept_epoch) if text]
     if last.kept_epoch == 0:
         found.append("No epoch was better than the weights before the training, which are kept.")
+    elif last.validation_count and last.validation_silent == last.validation_count:
+        found.append("No output fired in validation after the last epoch: the warnings name what to change first.")
     elif last.kept_epoch == last.epoch and len(rows) > 1:
         setting = EPOCHS_OF.get(stage.split("-")[0])
         found.append(

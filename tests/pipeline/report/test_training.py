@@ -92,6 +92,13 @@ def test_the_last_epoch_asks_for_more(stage: str, setting: str) -> None:
     assert text.startswith("No epoch was better")
 
 
+@pytest.mark.parametrize(("silent", "words"), [(7, "No output fired in validation"), (6, "The last epoch is the best")])
+def test_a_silent_student_is_not_told_to_train_longer(silent: int, words: str) -> None:
+    rows = example_rows("student-baseline", 2, [0.5, 0.6], [0.5, 0.6])
+    (text,) = remarks("student-baseline", [replace(row, validation_count=7, validation_silent=silent) for row in rows])
+    assert text.startswith(words)
+
+
 def test_curves_stand_where_their_numbers_say() -> None:
     """Three epochs lie at 0, 50 and 100 % of the width; 0 to 100 % are 160 px; losses 2, 1, 2/3 are of 2 in 80 px."""
     found = of(example_rows("student-ckd", 2, [0.5, 0.9, 0.85], [0.25, 0.75, 1.0]))
