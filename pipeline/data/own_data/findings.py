@@ -108,6 +108,9 @@ def _of_events(found: Sequence[RecordingFacts], sensor: SensorGuess) -> list[Fin
     if sensor.from_one:
         text = "coordinates seem to count from 1: data.sensor and data.crop move them to 0"
         texts.append(Finding("coordinates", text))
+    elif sensor.box[0] == sensor.box[2] == 1 and not sensor.stated:
+        text = "no event lies in column 0 or row 0: if coordinates count from 1, data.sensor and data.crop move them"
+        texts.append(Finding("coordinates", text))
     if not sensor.known and any(
         0.9 * common[0] <= sensor.height <= common[0] and 0.9 * common[1] <= sensor.width <= common[1]
         for common in KNOWN

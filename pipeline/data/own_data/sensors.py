@@ -8,6 +8,7 @@ from typing import Any
 
 KNOWN = ((34, 34), (128, 128), (240, 180), (304, 240), (346, 260), (640, 480), (1280, 720))  # width and height
 FRAME = 64  # largest side of a frame that a small network is trained on
+_EVEN = 4  # sides of sensors are multiples of it
 _COVERED = 0.75  # share of a side of a known sensor that events must reach
 
 
@@ -45,7 +46,7 @@ class SensorGuess:
         sizes = set(stated)
         if len(sizes) == 1 and (size := sizes.pop()) and right < size[0] and bottom < size[1]:
             return cls(box, False, *size, known=size in KNOWN, stated=True)
-        from_one = left == top == 1
+        from_one = left == top == 1 and _is_size(right, bottom)
         width, height = right + 1 - from_one, bottom + 1 - from_one
         for common in KNOWN:
             if width <= common[0] and height <= common[1]:
@@ -76,3 +77,9 @@ class SensorGuess:
         origin = "a common sensor" if self.known else "the bounding box; set the true size if it is larger"
         origin = "as the header states" if self.stated else origin
         return f"{self.width} x {self.height} ({origin}); events lie in x {left} to {right}, y {top} to {bottom}"
+
+
+def _is_size(right: int, bottom: int) -> bool:
+    """Whether the last column and row, counted from 1, are the size of a sensor, and not a place inside one."""
+    common = any(right == width or bottom == height for width, height in KNOWN)
+    return common or right % _EVEN == bottom % _EVEN == 0

@@ -272,3 +272,21 @@ def test_a_written_recipe_trains(spikeport, tmp_path):
     code, _, err = spikeport("train", "mine.toml", "--epochs", "1", "--set", "quantization.epochs=1", "--quiet")
     assert code == 0, err
     assert (tmp_path / "runs" / "mine").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("box", "from_one", "size"),
+    [
+        ((1, 64, 1, 48), True, (64, 48)),
+        ((1, 346, 1, 251), True, (346, 260)),
+        ((1, 21, 1, 21), False, (22, 22)),
+        ((1, 34, 1, 33), True, (34, 34)),
+        ((0, 64, 1, 48), False, (65, 49)),
+    ],
+)
+def test_only_the_size_of_a_sensor_counts_from_one(
+    box: tuple[int, int, int, int], from_one: bool, size: tuple[int, int]
+) -> None:
+    """A box from 1 that ends inside a sensor loses nothing: the sensor begins at 0."""
+    found = SensorGuess.of(box)
+    assert (found.from_one, (found.width, found.height)) == (from_one, size)
