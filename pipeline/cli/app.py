@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from spikeport.pipeline.cli import sweep as cli_sweep
 from spikeport.pipeline.cli import tools as cli_tools
 from spikeport.pipeline.cli.console import fail, show
 from spikeport.pipeline.cli.options import Changes, Epochs, InitFrom, Json, Method, Quiet, RecipeWord, changes_of
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.stages.run_value import Run
 
 # This must be set before torch is loaded. Otherwise its waiting threads use CPU time that other processes need; see
 # docs/reference/training.md.
@@ -255,6 +258,7 @@ def _run(
     warnings, trainings = warnings_of(made.folder), training_lines(made.folder)
     if only_training:
         show({"run": str(made.path), "warnings": warnings}, json, [*trainings, *map(line, warnings), str(made.path)])
+        _refuse_silence(made)
         return
     page = made.path / "report.html"
     check = CheckResult.from_json(made.folder.result("check"))
@@ -262,6 +266,17 @@ def _run(
     show(result, json, [made.summary, *trainings, *map(line, warnings), *check.lines(), str(page)])
     if check.mismatches:
         fail("spikes differ", f"see the first divergence in {page}")
+    _refuse_silence(made)
+
+
+def _refuse_silence(run: Run) -> None:
+    """Fails where more recordings than `check.silent_max` end without an output spike."""
+    from spikeport.pipeline.stages.silence import silent_share
+
+    most, share = run.folder.recipe.check.silent_max, silent_share(run.folder)
+    if share > most:
+        fail(f"no output fires in {100 * share:.1f} % of the test recordings, and check.silent_max is {most:g}",
+             "lower student.v_threshold, train longer, or raise check.silent_max")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from spikeport.hardware_profiles.schema import ActiveRule
-from spikeport.pipeline.run.sections.fields import Count, Seconds, Section, Seed
+from spikeport.pipeline.run.sections.fields import Count, Fraction, Seconds, Section, Seed
 
 
 class Check(Section):
@@ -21,6 +21,9 @@ class Check(Section):
         default=0, description="test recordings that are compared, drawn by class; 0: 20, or one of each class if more"
     )
     seed: Seed = Field(default=0, description="seed of the drawn recordings")
+    silent_max: Fraction = Field(
+        default=1.0, description="train and run exit with 1 if more of the test recordings have no output spike"
+    )
     timeout_s: Seconds = Field(default=1800.0, description="time after which a backend is stopped, in seconds")
 
 

@@ -100,7 +100,8 @@ def test_the_function_lists_the_same_rows(spikeport):
     assert code == 0
     listed = sp.list_recipe_keys("digits", section="check")
     assert listed == json.loads(out)
-    assert [row["key"] for row in listed] == ["check.backends", "check.samples", "check.seed", "check.timeout_s"]
+    keys = ["check.backends", "check.samples", "check.seed", "check.silent_max", "check.timeout_s"]
+    assert [row["key"] for row in listed] == keys
     assert "timeout_s" in repr(listed)
 
 

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from digit_recipes import DIGITS
 from finished_folder import finished_folder
 from html_page import Page
 from profile_schema import validated
@@ -17,6 +18,7 @@ from spikeport.pipeline.report.write import render_comparison
 from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.silence import silent_share
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.table import rows_of, table
 from spikeport.pipeline.sweep.trial import TrialResult, trial_result
@@ -92,3 +94,21 @@ def test_the_result_of_a_silent_trial(silent_run) -> None:
     assert (found.correct_quantized, found.silent_float, found.silent_quantized) == ("0" * 6, 6, 6)
     manifest.write_text(manifest.read_text().replace('"silent"', '"other"'))
     assert trial_result(silent_run).silent_quantized is None
+
+
+def test_a_run_with_more_silence_than_asked_exits_with_1(spikeport, tmp_path) -> None:
+    """A threshold that nothing reaches: all recordings are silent, so that only 1 allows it."""
+    (tmp_path / "r.toml").write_text(
+        f"{DIGITS}[student]\nchannels = [2, 3]\nv_threshold = 500.0\n[training]\nepochs = 1\nthreads = 1\n"
+        '[quantization]\nepochs = 1\n[distillation]\nmethod = "baseline"\n[check]\nbackends = []\n'
+    )
+    code, _, err = spikeport("train", "r.toml", "--out", "run", "--set", "check.silent_max=0.99")
+    assert code == 1
+    assert "no output fires in 100.0 % of the test recordings, and check.silent_max is 0.99" in err
+    assert silent_share(open_run(tmp_path / "run")) == 1.0
+    for verb in ("train", "run"):
+        code, _, err = spikeport(verb, "r.toml", "--out", "run", "--resume", "--set", "check.silent_max=1.0")
+        assert code == 0, err
+    code, _, err = spikeport("run", "r.toml", "--out", "run", "--resume", "--set", "check.silent_max=0.5")
+    assert code == 1
+    assert (tmp_path / "run" / "report.html").is_file(), "all is written before"
