@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from spikeport.pipeline.stages.context import Context
 
 SYNTHESIS, MOTION = "synthesis.safetensors", "motion.json"
+RENDERED = 20  # images that are rendered at once
 COMPARED = (8, 200)  # least and most recordings that a domain gap is measured on
 
 
@@ -36,8 +38,8 @@ def synthesis(context: Context) -> StageOutput:
     if recipe.synthesis.kind == "motion":
         motion, distances = fit_motion(recipe, context.dataset, context.progress)
         write_text(context.run.file(MOTION), motion.to_text())
-        worst = ", ".join(f"{name} {value:.2f}" for name, value in distances.items())
-        context.progress.log(f"  distance of synthetic events from the recordings: {worst}")
+        groups = ", ".join(f"{name} {value:.2f}" for name, value in distances.items())
+        context.progress.log(f"  distance of synthetic events from the recordings: {groups}")
         result = SynthesisResult(weights=len(fields(motion)), distances=distances)
         return StageOutput(result=result, files=(MOTION,))
     trained = train_translator(recipe, context.dataset, folder, context.progress, context.run.file(METRICS))
@@ -70,13 +72,16 @@ def gap_of(context: Context, student: Student) -> tuple[LayerGap, ...]:
         return ()
     streams = Streams(context.recipe, dataset, synthesizer)
 
-    def draws(what: str) -> torch.Generator:
-        return torch.Generator().manual_seed(derived_seed(context.recipe.seed, f"domain gap, {what}"))
+    def draws(first: int, what: str) -> torch.Generator:
+        return torch.Generator().manual_seed(derived_seed(context.recipe.seed, f"domain gap, {what}", first))
 
-    rows = torch.randint(len(dataset.static.labels), (count,), generator=draws("images"))
+    rows = torch.randint(len(dataset.static.labels), (count,), generator=draws(0, "images"))
     device = next(student.parameters()).device
-    made = streams.synthetic(rows, draws, device).frames.transpose(0, 1).to(torch.uint8).cpu().numpy()
-    gap = domain_gap(student, part.frames[np.arange(count)], made)
+    made = []
+    for at in range(0, count, RENDERED):  # frames of large sensors take much memory while they are rendered
+        clip = streams.synthetic(rows[at : at + RENDERED], partial(draws, at), device)
+        made.append(clip.frames.transpose(0, 1).to(torch.uint8).cpu().numpy())
+    gap = domain_gap(student, part.frames[np.arange(count)], np.concatenate(made))
     if gap:
         context.progress.log(f"  {gap_line(gap)}")
     return gap

@@ -18,13 +18,10 @@ def energy_coefficient(first: np.ndarray, second: np.ndarray) -> float:
     >>> energy_coefficient(np.array([[0.0], [0.0]]), np.array([[3.0], [3.0]]))
     1.0
     """
-    between = _distances(first, second).mean()
+    from scipy.spatial.distance import cdist  # it takes a while to import
+
+    between = cdist(first, second).mean()
     if between == 0:
         return 0.0
-    within = sum(_distances(each, each).sum() / max(1, len(each) * (len(each) - 1)) for each in (first, second))
+    within = sum(cdist(each, each).sum() / max(1, len(each) * (len(each) - 1)) for each in (first, second))
     return float(max(0.0, (2 * between - within) / (2 * between)))
-
-
-def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Euclidean distances `[N, M]`."""
-    return np.sqrt(np.maximum(((first[:, None] - second[None]) ** 2).sum(-1), 0))
