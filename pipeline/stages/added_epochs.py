@@ -97,10 +97,16 @@ def with_more_epochs(recipe: Recipe, run: RunFolder, more: int) -> Recipe:
         more: number of epochs that are added, 1 or more.
 
     Raises:
-        UserError: the number is not 1 or more.
+        UserError: the number is not 1 or more, or the recipe counts steps.
     """
     if more < 1:
         raise UserError(f"{more} is not a number of epochs to add", where="--epochs", hint="write for example +20")
+    if recipe.training.min_steps:
+        raise UserError(
+            "this run counts steps, not epochs",
+            where="training.min_steps",
+            hint="give --epochs without +, or min_steps",
+        )
     stages = [f"student-{method}" for method in run.recipe.methods]
     plans = [run.manifest.get(ADDED, {}).get(stage, []) for stage in stages if stage not in run.manifest["stages"]]
     unfinished = [rows[-1][1] for rows in plans if rows]

@@ -40,7 +40,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "profile": ("profile",),
     "report": ("name", "profile"),
 }
-_STUDENTS_OWN = ("training.epochs", "training.batch", "training.lr", "training.warmup_epochs")
+_STUDENTS_OWN = ("training.epochs", "training.min_steps", "training.batch", "training.lr", "training.warmup_epochs")
 _PRETRAINING = (*_STUDENTS_OWN, "synthesis.finetune_epochs", "synthesis.finetune_lr", "synthesis.images_per_recording")
 
 # Keys of these sections that it does not read. A new key counts as read until it is named here.

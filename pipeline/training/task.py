@@ -28,6 +28,7 @@ from spikeport.pipeline.training.epoch_line import epoch_line
 from spikeport.pipeline.training.epoch_log import write_metrics
 from spikeport.pipeline.training.optim import build_optimizer, lr_lambda, set_lr_of_step
 from spikeport.pipeline.training.results import EpochRow
+from spikeport.pipeline.training.steps import batches_of
 from spikeport.progress import LineProgress, NamedProgress
 
 TRAINING_ACCURACY, TRAINING_AGREEMENT = "training_accuracy", "training_agreement"  # parts of a loss that are none
@@ -89,7 +90,7 @@ class TrainingTask(pl.LightningModule):
         super().__init__()
         self.model = model
         self.stage, self.samples, self.epochs, self.epochs_key, self.seed = stage, samples, epochs, epochs_key, seed
-        self.batches = max(1, round(samples / batch))
+        self.batches = batches_of(samples, batch)
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
         self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay else None
         self.identity: dict[str, object] = {"stage": stage, **identity}

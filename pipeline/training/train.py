@@ -25,6 +25,7 @@ from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.first_weights import start_student
 from spikeport.pipeline.training.fit import fit
+from spikeport.pipeline.training.steps import epochs_on_recordings
 from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, check_losses
 from spikeport.pipeline.training.teacher_task import TeacherTask
 from spikeport.pipeline.training.translator_task import TranslatorTask
@@ -205,7 +206,7 @@ def train_student(
         metrics: file of the log; None: metrics.jsonl in `folder`.
         synthesizer: renders events of static images; None for methods without synthetic events.
         pretrained: a pretrained student, which is trained for `synthesis.finetune_epochs`; None: a new one, for
-            `training.epochs`.
+            `training.epochs`; both for more epochs where `training.min_steps` takes more.
 
     Returns:
         The student, on the CPU in eval mode.
@@ -230,7 +231,7 @@ def train_student(
         teacher=teacher,
         synthesizer=synthesizer,
         stage=f"student-{method}",
-        epochs=recipe.training.epochs if pretrained is None else recipe.synthesis.finetune_epochs,
+        epochs=epochs_on_recordings(recipe, len(dataset.train.labels), pretrained=pretrained is not None),
         lr=recipe.training.lr if pretrained is None else recipe.synthesis.finetune_lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=recipe.training.warmup_epochs if pretrained is None else 0,

@@ -45,6 +45,11 @@ class Training(Section):
 
     epochs: Epochs = Field(default=30, description="training epochs")
     batch: Batch = Field(default=20, description="samples of one step of the optimizer, on all devices together")
+    min_steps: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        default=0,
+        description="least steps of the optimizer on recordings: with few recordings, more epochs than `epochs` or "
+        "synthesis.finetune_epochs",
+    )
     lr: PositiveFloat = Field(default=2e-3, description="learning rate")
     weight_decay: NotNegative = Field(default=1e-2, description="weight decay of the optimizer")
     warmup_epochs: EpochsOrZero = Field(default=1, description="epochs in which the learning rate rises")

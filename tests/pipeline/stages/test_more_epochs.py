@@ -162,6 +162,7 @@ def test_a_training_whose_file_was_changed_is_trained_again_and_not_taken_from_i
         (("--resume", "--epochs", "+x"), "'+x' is not a number of epochs"),
         (("--resume", "--epochs", "many"), "'many' is not a number of epochs"),
         (("--resume", "--epochs", "+2", "--set", "training.epochs=9"), "--set training.epochs gives training.epochs"),
+        (("--resume", "--epochs", "+2", "--set", "training.min_steps=9"), "this run counts steps, not epochs"),
     ],
 )
 def test_what_adds_no_epochs_is_refused(spikeport, first: Path, words: tuple[str, ...], reason: str) -> None:

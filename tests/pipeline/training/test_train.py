@@ -110,6 +110,21 @@ def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -
     assert [(row["validation_accuracy"], row["validation_silent"]) for row in rows] == [(0, count)] * 3
 
 
+@pytest.mark.parametrize(("least", "steps"), [(0, 2), (1, 2), (9, 10)])
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_few_recordings_are_trained_for_the_least_number_of_steps(
+    tmp_path: Path, least: int, steps: int, *, pretrained: bool
+) -> None:
+    """7 recordings in batches of 3 are 2 steps an epoch, and epochs are whole."""
+    recipe = tiny_recipe(training={"epochs": 1, "batch": 3, "min_steps": least}, synthesis={"finetune_epochs": 1})
+    data, seen = tiny_dataset(train=7), []
+    first = initial_student(recipe, data) if pretrained else None
+    train_student(
+        recipe, data, None, "baseline", tmp_path, lambda done, total, what: seen.append((done, total)), pretrained=first
+    )
+    assert seen[-1] == (steps, steps)
+
+
 def test_losses_with_parameters_are_initialized_by_the_seed(tmp_path: Path) -> None:
     """Whatever torch's global generator was at."""
     term = {"loss": "feature_kd", "stream": "event", "options": {"projector": "affine"}}
