@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from spikeport.errors import UserError
+from spikeport.pipeline.distillation.feature_methods import bkdsnn
 from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024
 from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, Share, tet
 from spikeport.pipeline.run.sections.distillation import LossSpec
@@ -176,5 +177,6 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "tser": tser,
     "temporal-self": temporal_self,
     "hta": hta,
+    "bkdsnn": bkdsnn,
     "synthetic-events": synthetic_events,
 }

@@ -201,6 +201,7 @@ class TestMethods:
             "temporal-self",
             "ckd-events",
             "hta",
+            "bkdsnn",
             "synthetic-events",
         }
         assert {name for name in METHODS if not uses_teacher(method_spec(Distillation(method=name)))} == {

@@ -1,0 +1,43 @@
+"""Methods that compare inner features of student and teacher, beside their logits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, tet
+from spikeport.pipeline.run.sections.distillation import LossSpec
+from spikeport.pipeline.run.sections.fields import NotNegative, PositiveFloat
+
+
+def bkdsnn(
+    *,
+    kd_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 2.0,
+    kd_mode: KdMode = "mean",
+    feature_weight: NotNegative = 1.0,
+    blur: Annotated[float, Field(ge=0, lt=1)] = 0.15,
+) -> MethodSpec:
+    """BKDSNN (ECCV 2024, arXiv 2407.09083): cross entropy, the teacher's logits, and blurred features, restored.
+
+    Paper (released code): 15 % of the channels of the last maps are zeroed in training, two 3 x 3 convolutions restore
+    them, and the result is compared with the teacher's maps; the logits beside it. Choice: the mean of the squared
+    differences with weight 1 (published: 7e-5 times their sum); every sample counts alike in the logits (published: the
+    worse the student is against the teacher, the more); the teacher's maps are not scaled to the student's; tau.
+
+    Args:
+        kd_weight: weight of the logit distillation.
+        tau: temperature of the logits.
+        kd_mode: logits that are compared: their mean over time, those of each step, or those of the last step.
+        feature_weight: weight of the restored features.
+        blur: share of channels that are zeroed.
+    """
+    features = {"features": "maps", "projector": "affine", "blur": blur}
+    return MethodSpec(
+        losses=(
+            tet(0.0),
+            LossSpec(loss="logit_kd", weight=kd_weight, options={"tau": tau, "mode": kd_mode}),
+            LossSpec(loss="feature_kd", weight=feature_weight, options=features),
+        )
+    )
