@@ -17,6 +17,7 @@ from spikeport.pipeline.distillation.losses.base import (
     Stream,
     class_needs_teacher,
 )
+from spikeport.pipeline.distillation.losses.precision import at_least_float32
 from spikeport.pipeline.distillation.losses.table import build_loss, check_loss, loss_class
 from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.schedules import scheduled
@@ -172,7 +173,8 @@ def _to_float32(stream: Stream) -> Stream:
     """The student's half precision tensors as float32."""
     tensors = {name: getattr(stream, name) for name in ("logits", "features", "maps", "embedding")}
     halves = {name: one.float() for name, one in tensors.items() if one is not None and one.element_size() < 4}
-    return replace(stream, **halves) if halves else stream
+    stages = None if stream.stages is None else tuple(at_least_float32(each) for each in stream.stages)
+    return replace(stream, stages=stages, **halves)
 
 
 def _lacks(recipe: LossSpec, source: Source) -> UserError:

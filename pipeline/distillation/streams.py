@@ -248,7 +248,9 @@ def run_streams(
         if not names:
             continue
         output = student(concat_batch([clips[name].frames for name in names]), head=head)
-        views = {kind: _split(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
+        counts = [len(clips[name]) for name in names]
+        views = {kind: _split(getattr(output, kind), counts) for kind in VIEWS}
+        stages = [_split(each, counts) for each in output.stages or ()]
         for at, name in enumerate(names):
             clip = clips[name]
             needs_teacher = objective.needs_teacher(name, progress)
@@ -256,6 +258,7 @@ def run_streams(
                 labels=clip.labels,
                 replaced=clip.replaced,
                 teacher=_targets(teacher, clip) if needs_teacher else None,
+                stages=tuple(parts[at] for parts in stages) or None,
                 **{kind: parts[at] for kind, parts in views.items()},
             )
     return StepInputs(streams=streams, progress=progress, generator=generator)
@@ -278,4 +281,6 @@ def _targets(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
         embedding=output.embedding,
         head=teacher.classify,
         head_weight=teacher.head_weight,
+        stages=output.stages,
+        tail=teacher.tail,
     )

@@ -21,10 +21,12 @@ class NetworkSizes:
     Attributes:
         maps: `(C, H, W)` of the last feature maps, None without maps.
         embedding: size D of the head's input, None if it is hidden.
+        stages: `(C, H, W)` of what its stages give, in order; None if they are not known.
     """
 
     maps: ImageShape | None
     embedding: int | None
+    stages: tuple[ImageShape, ...] | None = None
 
 
 def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
@@ -39,7 +41,7 @@ def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
     with torch.no_grad():
         output = student(_zeros(student, (1, 1, *input_shape)))
     student.train(training)
-    return _sizes(output.maps, output.embedding)
+    return _sizes(output.maps, output.embedding, output.stages)
 
 
 def teacher_sizes(teacher: Teacher, input_shape: ImageShape) -> NetworkSizes:
@@ -51,7 +53,7 @@ def teacher_sizes(teacher: Teacher, input_shape: ImageShape) -> NetworkSizes:
     """
     events = (1, 1, EVENT_CHANNELS, *input_shape[1:])
     output = teacher.predict(_zeros(teacher, events if teacher.input_kind == "events" else (1, *input_shape)))
-    return _sizes(output.maps, output.embedding)
+    return _sizes(output.maps, output.embedding, output.stages)
 
 
 def _zeros(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
@@ -59,6 +61,13 @@ def _zeros(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
     return torch.zeros(shape, device=values.device)
 
 
-def _sizes(maps: Tensor | None, embedding: Tensor | None) -> NetworkSizes:
-    shape = None if maps is None else (maps.shape[-3], maps.shape[-2], maps.shape[-1])
-    return NetworkSizes(shape, None if embedding is None else embedding.shape[-1])
+def _sizes(maps: Tensor | None, embedding: Tensor | None, stages: tuple[Tensor, ...] | None) -> NetworkSizes:
+    return NetworkSizes(
+        None if maps is None else _shape(maps),
+        None if embedding is None else embedding.shape[-1],
+        None if stages is None else tuple(_shape(each) for each in stages),
+    )
+
+
+def _shape(maps: Tensor) -> ImageShape:
+    return maps.shape[-3], maps.shape[-2], maps.shape[-1]

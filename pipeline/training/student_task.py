@@ -274,4 +274,7 @@ def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher 
         student_embedding=student_size.embedding,
         teacher_map=teacher_size.maps if teacher_size else None,
         teacher_embedding=teacher_size.embedding if teacher_size else None,
+        student_stages=student_size.stages,
+        teacher_stages=teacher_size.stages if teacher_size else None,
+        teacher_tail=True if teacher is not None and teacher.tail is not None else None,
     )

@@ -38,6 +38,9 @@ class TeacherTargets:
         embedding: `[B, D]`, or `[T, B, D]`: input of its classifier; None where it is not known.
         head: its frozen classifier, from embedding to logits; None where it is not known.
         head_weight: `[K, D]`: weights of a linear classifier; None for other classifiers.
+        stages: `[B, C, H, W]` each, or `[T, B, C, H, W]`: what its stages give; None where they are not known.
+        tail: the frozen rest of the network, from a stage and `[N, C, H, W]` to logits `[N, K]`; None where it is not
+            known.
     """
 
     logits: Tensor
@@ -45,6 +48,8 @@ class TeacherTargets:
     embedding: Tensor | None = None
     head: Callable[[Tensor], Tensor] | None = None
     head_weight: Tensor | None = None
+    stages: tuple[Tensor, ...] | None = None
+    tail: Callable[[int, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,7 @@ class Stream:
         embedding: `[T, B, D]`: input of the classifier; None where it is not known.
         teacher: the teacher's outputs, None where no loss needs them now.
         replaced: bool `[T, B]`: frames of a hybrid stream that are events; None for other streams.
+        stages: `[T, B, C, H, W]` each: spikes of the last layer of each size (H, W); None where there is none.
     """
 
     logits: Tensor
@@ -68,6 +74,7 @@ class Stream:
     embedding: Tensor | None = None
     teacher: TeacherTargets | None = None
     replaced: Tensor | None = None
+    stages: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +106,9 @@ class Sizes:
         student_embedding: D of the student's embedding.
         teacher_map: `(C, H, W)` of the teacher's maps.
         teacher_embedding: D of the teacher's embedding.
+        student_stages: `(C, H, W)` of what the student's stages give, in order.
+        teacher_stages: `(C, H, W)` of what the teacher's stages give, in order.
+        teacher_tail: True if the rest of the teacher behind a stage can be computed by itself.
     """
 
     steps: int
@@ -108,6 +118,9 @@ class Sizes:
     student_embedding: int | None = None
     teacher_map: tuple[int, int, int] | None = None
     teacher_embedding: int | None = None
+    student_stages: tuple[tuple[int, int, int], ...] | None = None
+    teacher_stages: tuple[tuple[int, int, int], ...] | None = None
+    teacher_tail: Literal[True] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,8 +153,8 @@ class Source:
         Args:
             sizes: sizes of student and teacher.
         """
-        known = {"maps": f"{self.owner}_map", "embedding": f"{self.owner}_embedding"}
-        return getattr(sizes, known[self.name], True) if self.name in known else True
+        known = {"maps": "map", "embedding": "embedding", "stages": "stages", "tail": "tail"}
+        return getattr(sizes, f"{self.owner}_{known[self.name]}", True) if self.name in known else True
 
 
 # Types of `forward`'s parameters; shapes as in `Stream` and `TeacherTargets`.
@@ -149,6 +162,7 @@ StudentLogits = Annotated[Tensor, Source("student", "logits")]
 StudentFeatures = Annotated[Tensor, Source("student", "features")]
 StudentMaps = Annotated[Tensor, Source("student", "maps")]
 StudentEmbedding = Annotated[Tensor, Source("student", "embedding")]
+StudentStages = Annotated[tuple[Tensor, ...], Source("student", "stages")]
 Labels = Annotated[Tensor, Source("student", "labels")]
 Replaced = Annotated[Tensor | None, Source("student", "replaced", optional=True)]
 EventFeatures = Annotated[Tensor, Source("event", "features")]
@@ -156,6 +170,8 @@ TeacherLogits = Annotated[Tensor, Source("teacher", "logits")]
 TeacherMaps = Annotated[Tensor, Source("teacher", "maps")]
 TeacherEmbedding = Annotated[Tensor, Source("teacher", "embedding")]
 TeacherHead = Annotated[Callable[[Tensor], Tensor], Source("teacher", "head")]
+TeacherStages = Annotated[tuple[Tensor, ...], Source("teacher", "stages")]
+TeacherTail = Annotated[Callable[[int, Tensor], Tensor], Source("teacher", "tail")]
 TeacherHeadWeight = Annotated[Tensor, Source("teacher", "head_weight")]
 
 Inputs = Mapping[str, Source | None]  # of each parameter of `forward`; None: the whole StepInputs

@@ -44,6 +44,18 @@ class StudentOutput:
     maps: Tensor | None
     embedding: Tensor
 
+    @property
+    def stages(self) -> tuple[Tensor, ...] | None:
+        """Spikes `[T, B, C, H, W]` of the last layer of neurons of each size (H, W) in order; None without maps."""
+        found: list[Tensor] = []
+        for spikes in self.layer_spikes:
+            if spikes.ndim != MAP_AXES:
+                continue
+            if found and found[-1].shape[-2:] == spikes.shape[-2:]:
+                found.pop()
+            found.append(spikes)
+        return tuple(found) or None
+
 
 class BranchedBlock(nn.Module):
     """A part of a backbone with branches.

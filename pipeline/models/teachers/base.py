@@ -36,11 +36,13 @@ class TeacherOutput:
         logits: `[B, K]`.
         maps: `[B, C, H, W]`, its last feature maps, None if it has none.
         embedding: `[B, D]`, the input of its classifier, None if it has none.
+        stages: `[B, C, H, W]` each, what its stages give, in order; None if they are not known.
     """
 
     logits: Tensor
     maps: Tensor | None = None
     embedding: Tensor | None = None
+    stages: tuple[Tensor, ...] | None = None
 
 
 class Teacher(nn.Module):
@@ -68,6 +70,14 @@ class Teacher(nn.Module):
         """The module from embedding to logits, None if it has none or hides it."""
         return None
 
+    def behind(self, stage: int) -> nn.Module | None:
+        """The modules from what a stage gives to the logits, None if its stages are not known.
+
+        Args:
+            stage: place of the stage in `TeacherOutput.stages`.
+        """
+        return None
+
     def forward(self, images: Tensor) -> Tensor:
         """Computes the logits only, for training and export.
 
@@ -91,6 +101,18 @@ class Teacher(nn.Module):
         if there is no classifier."""
         head = self.classifier()
         return None if head is None else partial(_frozen, head)
+
+    @property
+    def tail(self) -> Callable[[int, Tensor], Tensor] | None:
+        """The frozen rest of the network, from a stage and any `[N, C, H, W]` of the shape that the stage gives to
+        logits `[N, K]`: a gradient reaches these maps, not the weights, and no buffer changes. None if its stages are
+        not known."""
+        return None if self.behind(0) is None else self._tail
+
+    def _tail(self, stage: int, maps: Tensor) -> Tensor:
+        rest = self.behind(stage)
+        assert rest is not None  # as asked in `tail`
+        return _frozen(rest, maps)
 
     @property
     def head_weight(self) -> Tensor | None:
@@ -192,11 +214,10 @@ def _frozen(head: nn.Module, embedding: Tensor) -> Tensor:
 
 @contextmanager
 def _in_eval_mode(module: nn.Module) -> Iterator[None]:
-    training = module.training
-    if training:
-        module.eval()
+    modes = [(each, each.training) for each in module.modules()]
+    module.eval()
     try:
         yield
     finally:
-        if training:
-            module.train()
+        for each, training in modes:
+            each.training = training

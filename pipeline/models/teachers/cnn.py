@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -29,23 +31,42 @@ class CnnTeacher(Teacher):
         pool: maps to embedding.
         head: embedding to logits, the classifier.
         prepare: resizes and normalizes images, None leaves them as they are.
+        stages: of each stage, the number of modules of `features` up to its end, the last all of them; `features` is
+            then a row of modules. Empty: its stages are not known.
     """
 
     # As torchvision and timm name a ResNet's parts.
     prefixes = (("fc.", "head."), ("", "features."))
 
-    def __init__(self, features: nn.Module, pool: nn.Module, head: nn.Module, prepare: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        features: nn.Module,
+        pool: nn.Module,
+        head: nn.Module,
+        prepare: nn.Module | None = None,
+        stages: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.prepare = prepare or nn.Identity()
         self.features, self.pool, self.head = features, pool, head
+        self.stages = tuple(stages)
 
     def forward_features(self, images: Tensor) -> TeacherOutput:
-        maps = self.features(self.prepare(images))
+        maps, stages = self.prepare(images), []
+        for end, module in enumerate(self.features.children() if self.stages else [self.features], start=1):
+            maps = module(maps)
+            if end in self.stages:
+                stages.append(maps)
         embedding = self.pool(maps)
-        return TeacherOutput(self.head(embedding), maps, embedding)
+        return TeacherOutput(self.head(embedding), maps, embedding, tuple(stages) or None)
 
     def classifier(self) -> nn.Module:
         return self.head
+
+    def behind(self, stage: int) -> nn.Module | None:
+        if not self.stages:
+            return None
+        return nn.Sequential(*list(self.features.children())[self.stages[stage] :], self.pool, self.head)
 
 
 class CnnNetwork(TeacherNetwork):
@@ -73,12 +94,14 @@ class SmallCnn(CnnNetwork):
                 hint=f"set data.height and data.width to at least {2**BLOCKS}",
             )
         layers: list[nn.Module] = []
+        stages = []
         for index in range(BLOCKS):
             wider = _times(SMALL_CNN_CHANNELS, recipe) << index
             layers += [*_conv(channels, wider), nn.MaxPool2d(2)]
+            stages.append(len(layers))
             channels, height, width = wider, height // 2, width // 2
         head = nn.Linear(channels * height * width, classes)
-        return CnnTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape))
+        return CnnTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape), stages)
 
 
 class Vgg11(CnnNetwork):
@@ -90,6 +113,7 @@ class Vgg11(CnnNetwork):
         channels, height, width = input_shape
         check_side(height, width, WHERE)
         layers: list[nn.Module] = []
+        stages = []
         for stage in VGG11:
             for planned in stage:
                 wider = _times(planned, recipe)
@@ -98,9 +122,9 @@ class Vgg11(CnnNetwork):
             if min(height, width) >= LEAST_POOLED:
                 layers.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
-        return CnnTeacher(
-            nn.Sequential(*layers), mean_over_places(), nn.Linear(channels, classes), _prepare(recipe, input_shape)
-        )
+            stages.append(len(layers))
+        head = nn.Linear(channels, classes)
+        return CnnTeacher(nn.Sequential(*layers), mean_over_places(), head, _prepare(recipe, input_shape), stages)
 
 
 class ResNet(CnnNetwork):
@@ -123,11 +147,12 @@ class ResNet(CnnNetwork):
         if spec.dense:
             pool += nn.Sequential(nn.Linear(channels, spec.dense), nn.ReLU())
             channels = spec.dense
-        return CnnTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape))
+        stages = range(len(features) - len(spec.stages) + 1, len(features) + 1)
+        return CnnTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape), stages)
 
 
-class ResNetFeatures(nn.Module):
-    """Images to the maps of the last stage.
+class ResNetFeatures(nn.Sequential):
+    """Images to the maps of the last stage: the stem, and a module for each stage.
 
     Args:
         spec: stem and stages.
@@ -141,19 +166,12 @@ class ResNetFeatures(nn.Module):
         self.conv1 = nn.Conv2d(channels, spec.stem, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(spec.stem), nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
-        self.stages = len(spec.stages)
         channels = spec.stem
         for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
             first = _Residual(channels, wider, stride)
             rest = [_Residual(wider, wider, 1) for _ in range(blocks - 1)]
             self.add_module(f"layer{stage}", nn.Sequential(first, *rest))
             channels = wider
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        for stage in range(1, self.stages + 1):
-            maps = self.get_submodule(f"layer{stage}")(maps)
-        return maps
 
 
 class _Residual(nn.Module):

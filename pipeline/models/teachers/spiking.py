@@ -23,7 +23,7 @@ EVENT_CHANNELS = 2  # polarities
 class SpikingTeacher(Teacher):
     """A trained student as a teacher on events.
 
-    From frames `[T, B, C, H, W]` it computes logits `[T, B, K]` (spikes of each output so far), maps
+    From frames `[T, B, C, H, W]` it computes logits `[T, B, K]` (spikes of each output so far), maps and stages
     `[T, B, C', H', W']` and embedding `[T, B, D]`. Its classifier maps the embedding of one step to the input currents
     of the outputs.
 
@@ -40,13 +40,13 @@ class SpikingTeacher(Teacher):
         self.student, self.weights = student, weights
 
     def forward_features(self, images: Tensor) -> TeacherOutput:
-        """Computes logits, maps and embedding of each step.
+        """Computes logits, maps, embedding and stages of each step.
 
         Args:
             images: frames `[T, B, C, H, W]`.
         """
         output = self.student(images)
-        return TeacherOutput(output.logits, output.maps, output.embedding)
+        return TeacherOutput(output.logits, output.maps, output.embedding, output.stages)
 
     def classifier(self) -> nn.Module:
         return self.student.synapse("event")

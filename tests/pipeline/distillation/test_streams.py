@@ -155,6 +155,9 @@ def test_every_stream_is_as_if_it_were_alone() -> None:
             # One batch or another: oneDNN sums in another order.
             torch.testing.assert_close(stream.features, alone.features, atol=1e-5, rtol=1e-5)
             assert stream.labels.tolist() == clip.labels.tolist()
+            assert stream.stages is not None
+            assert alone.stages is not None
+            assert all(torch.equal(*pair) for pair in zip(stream.stages, alone.stages, strict=True))
     assert step.streams["event"].teacher is None
     for name in ("hybrid", "synthetic"):
         targets, images = step.streams[name].teacher, clips[name].images

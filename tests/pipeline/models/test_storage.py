@@ -61,7 +61,10 @@ def test_folded_time_is_the_step_by_step_network() -> None:
     assert output.maps is not None
     assert torch.equal(output.maps, layers[1])
     assert torch.equal(output.embedding, layers[2])
-    assert student_sizes(network.train(), SHAPE) == NetworkSizes(maps=(6, 3, 3), embedding=7)
+    assert output.stages is not None
+    assert all(torch.equal(*pair) for pair in zip(output.stages, layers[:2], strict=True))
+    expected = NetworkSizes(maps=(6, 3, 3), embedding=7, stages=((4, 5, 6), (6, 3, 3)))
+    assert student_sizes(network.train(), SHAPE) == expected
     assert network.training
 
 

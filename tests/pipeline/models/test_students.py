@@ -208,6 +208,9 @@ def test_spiking_resnets(name: str, blocks: int) -> None:
     side = {"resnet18-snn": (2, 2), "resnet19-snn": (3, 4), "resnet20-snn": (3, 4)}[name]
     assert output.maps is not None
     assert output.maps.shape[3:] == side
+    assert output.stages is not None
+    last = [2 * sum(count for _, count, _ in plan.stages[: stage + 1]) for stage in range(len(plan.stages))]
+    assert all(torch.equal(*pair) for pair in zip(output.stages, [output.layer_spikes[at] for at in last], strict=True))
     output.logits.sum().backward()
     assert network.backbone["conv1"].weight.grad.abs().sum() > 0
 

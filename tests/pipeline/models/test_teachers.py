@@ -80,6 +80,36 @@ def test_a_head_that_is_not_linear_has_no_weight() -> None:
     assert network.classify(torch.rand(4, 12)).shape == (4, 5)
 
 
+@pytest.mark.parametrize("network", TEACHERS)
+def test_the_rest_behind_each_stage_gives_the_logits(network: str) -> None:
+    """From the teacher's own maps exactly its logits, frozen: in training mode too no statistics move."""
+    built = build_teacher(teacher_recipe(network, width=width_of(network)).teacher, (3, 32, 40), 5)
+    built(torch.rand(6, 3, 32, 40))  # statistics that differ from those of a new network
+    seen = built.predict(torch.rand(2, 3, 32, 40))
+    before = {name: tensor.clone() for name, tensor in built.state_dict().items()}
+    assert built.training
+    assert built.tail is not None
+    assert seen.stages is not None
+    assert len(seen.stages) == {"cnn-small": 3, "vgg11": 5, "resnet18": 4, "resnet19": 3, "resnet20": 3}[network]
+    assert torch.equal(seen.stages[-1], seen.maps)
+    for stage, maps in enumerate(seen.stages):
+        features = maps.clone().requires_grad_()
+        logits = built.tail(stage, features)
+        assert torch.equal(logits, seen.logits)
+        logits[:, 0].sum().backward()
+        assert features.grad is not None
+        assert features.grad.any()
+    assert all(parameter.grad is None for parameter in built.parameters())
+    assert all(torch.equal(before[name], tensor) for name, tensor in built.state_dict().items())
+    assert all(module.training for module in built.modules())
+
+
+def test_a_row_of_modules_without_stages_has_no_tail() -> None:
+    network = CnnTeacher(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(5))
+    assert network.tail is None
+    assert network.predict(torch.rand(2, 3, 5, 4)).stages is None
+
+
 def test_images_are_normalized_by_channel() -> None:
     network = CnnTeacher(
         nn.Identity(), nn.Flatten(), nn.Identity(), Preparation(None, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
