@@ -41,3 +41,24 @@ def bkdsnn(
             LossSpec(loss="feature_kd", weight=feature_weight, options=features),
         )
     )
+
+
+def bsd(*, feature_weight: NotNegative = 1.0, logit_weight: NotNegative = 1.0, kd_mode: KdMode = "mean") -> MethodSpec:
+    """BSD style (AAAI 2026): cross entropy, maps through a learnable spectral filter, and the fine structure of logits.
+
+    Paper (abstract): a learnable spectral filter on the student's features, and the high frequencies of the logits in
+    the teacher's order. Reconstruction: both formulas, see `spectral_residual` and `spectral_logit`. Choice: the
+    weights; the mean over time.
+
+    Args:
+        feature_weight: weight of `spectral_residual`.
+        logit_weight: weight of `spectral_logit`.
+        kd_mode: logits that are compared: their mean over time, those of each step, or those of the last step.
+    """
+    return MethodSpec(
+        losses=(
+            tet(0.0),
+            LossSpec(loss="spectral_residual", weight=feature_weight),
+            LossSpec(loss="spectral_logit", weight=logit_weight, options={"mode": kd_mode}),
+        )
+    )

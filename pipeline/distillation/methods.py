@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.feature_methods import bkdsnn
+from spikeport.pipeline.distillation.feature_methods import bkdsnn, bsd
 from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024
 from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, Share, tet
 from spikeport.pipeline.run.sections.distillation import LossSpec
@@ -178,5 +178,6 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "temporal-self": temporal_self,
     "hta": hta,
     "bkdsnn": bkdsnn,
+    "bsd": bsd,
     "synthetic-events": synthetic_events,
 }

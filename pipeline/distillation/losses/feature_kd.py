@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import (
@@ -19,6 +18,7 @@ from spikeport.pipeline.distillation.losses.base import (
     StudentEmbedding,
     TeacherEmbedding,
 )
+from spikeport.pipeline.distillation.losses.maps import same_places
 from spikeport.pipeline.distillation.losses.precision import at_least_float32, full_precision
 
 Features = Literal["maps", "embedding"]
@@ -134,7 +134,7 @@ class FeatureKd(DistillationLoss):
             teacher = teacher.expand(steps, *teacher.shape)
         teacher = teacher.flatten(0, 1)
         if self.features == "maps":
-            projected, teacher = _same_places(projected, teacher)
+            projected, teacher = same_places(projected, teacher)
         if self.restore is not None:
             if self.training:
                 mask = torch.rand(projected.shape[:2], generator=step.generator).to(projected) >= self.blur
@@ -156,11 +156,6 @@ def _widths(features: Features, sizes: Sizes) -> tuple[int, int]:
             hint="set its features to maps or embedding, or use other networks",
         )
     return student, teacher
-
-
-def _same_places(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
-    return functional.adaptive_avg_pool2d(student, size), functional.adaptive_avg_pool2d(teacher, size)
 
 
 def _unit(rows: Tensor) -> Tensor:

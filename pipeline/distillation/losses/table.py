@@ -17,6 +17,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import A
 from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import RelationKd
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import SlicedW2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import SpectralLogit
+from spikeport.pipeline.distillation.losses.reconstructions.spectral_residual import SpectralResidual
 from spikeport.pipeline.distillation.losses.self_temporal_kd import SelfTemporalKd
 from spikeport.pipeline.distillation.losses.teacher_head_kd import TeacherHeadKd
 from spikeport.pipeline.distillation.losses.tet import Tet
@@ -28,6 +29,7 @@ RECONSTRUCTIONS: dict[str, type[DistillationLoss]] = {
     "relation_kd": RelationKd,
     "sliced_w2": SlicedW2,
     "spectral_logit": SpectralLogit,
+    "spectral_residual": SpectralResidual,
 }
 LOSSES: dict[str, type[DistillationLoss]] = {
     "tet": Tet,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from loss_inputs import randn, seeded
+from scipy.fft import dct, dctn
 from scipy.signal import correlate
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.method_spec import method_spec
@@ -60,6 +61,11 @@ def pooled(maps: np.ndarray, height: int, width: int) -> np.ndarray:
     return found
 
 
+def projected(maps: np.ndarray, weights: dict[str, nn.Parameter]) -> np.ndarray:
+    kernel, bias = (weights[f"projector.{name}"].detach().numpy() for name in ("weight", "bias"))
+    return np.einsum("dc,bchw->bdhw", kernel[..., 0, 0], maps) + bias[:, None, None]
+
+
 def convolved(maps: np.ndarray, weight: Tensor, bias: Tensor) -> np.ndarray:
     kernels = weight.detach().numpy()
     return np.stack(
@@ -82,8 +88,7 @@ def test_bkdsnn() -> None:
     assert stream.maps is not None
     weights = dict(trained.losses[2].named_parameters())
     rates = stream.maps.mean(0).numpy()
-    kernel, bias = weights["projector.weight"].detach().numpy()[..., 0, 0], weights["projector.bias"].detach().numpy()
-    ours = pooled(np.einsum("dc,bchw->bdhw", kernel, rates) + bias[:, None, None], H, WIDE)
+    ours = pooled(projected(rates, weights), H, WIDE)
     drawn = torch.rand((B, D), generator=seeded(7)).numpy()
     assert 0 < (drawn < 0.5).sum() < drawn.size
     ours = ours * (drawn >= 0.5)[..., None, None]
@@ -94,3 +99,25 @@ def test_bkdsnn() -> None:
     found = trained(seen)
     np.testing.assert_allclose(found.parts["event.feature_kd"], features, rtol=1e-5)
     np.testing.assert_allclose(found.total.detach(), cross_entropy(stream) + 0.7 * logits + 0.4 * features, rtol=1e-5)
+
+
+def test_bsd() -> None:
+    """CE + a MSE of filtered spectra + b MSE of the upper half of the ordered logits' spectrum."""
+    trained, seen = objective("bsd", feature_weight=0.7, logit_weight=0.4), step()
+    stream = seen.streams["event"]
+    assert stream.teacher is not None
+    assert stream.teacher.maps is not None
+    assert stream.maps is not None
+    weights = dict(trained.losses[1].named_parameters())
+    assert not weights["residual"].any()  # an untrained filter passes all
+    with torch.no_grad():
+        weights["residual"] += randn(8, H, WIDE)
+    maps = pooled(projected(stream.maps.mean(0).numpy(), weights), H, WIDE)
+    spectra = [dctn(one, axes=(2, 3), norm="ortho") for one in (maps, pooled(stream.teacher.maps.numpy(), H, WIDE))]
+    features = (((1 + weights["residual"].detach().numpy()) * spectra[0] - spectra[1]) ** 2).mean()
+    targets = stream.teacher.logits.numpy()
+    order = np.argsort(-targets)
+    gap = np.take_along_axis(stream.logits.mean(0).numpy() - targets, order, 1)
+    logits = (dct(gap, norm="ortho")[:, K // 2 :] ** 2).mean()
+    expected = cross_entropy(stream) + 0.7 * features + 0.4 * logits
+    np.testing.assert_allclose(trained(seen).total.detach(), expected, rtol=1e-5)

@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import (
-    WHERE,
     DistillationLoss,
     Sizes,
     StepInputs,
     StudentMaps,
     TeacherMaps,
 )
+from spikeport.pipeline.distillation.losses.maps import both_maps
 from spikeport.pipeline.distillation.losses.precision import at_least_float32, full_precision
 
 
@@ -74,13 +74,7 @@ class SlicedW2(DistillationLoss):
     def __init__(self, sizes: Sizes, *, directions: PositiveInt = 32) -> None:
         super().__init__(sizes)
         self.directions = directions
-        if sizes.student_map is None or sizes.teacher_map is None:
-            raise UserError(
-                "the loss 'sliced_w2' compares maps, and one of the networks has none",
-                where=WHERE,
-                hint="use other networks, or remove the loss",
-            )
-        channels, wanted = sizes.student_map[0], sizes.teacher_map[0]
+        (channels, *_), (wanted, *_) = both_maps(sizes, "sliced_w2")
         self.adapter: nn.Module = nn.Identity() if channels == wanted else nn.Conv2d(channels, wanted, 1)
 
     def forward(self, student: StudentMaps, teacher: TeacherMaps, step: StepInputs) -> Tensor:

@@ -81,6 +81,7 @@ VARIANTS = [(name, {}) for name in LOSSES] + [
     ("feature_kd", {"reduce_time": "per_step"}),
     ("feature_kd", {"features": "maps"}),
     ("feature_kd", {"features": "maps", "reduce_time": "per_step", "blur": 0.3}),
+    ("spectral_residual", {"reduce_time": "per_step"}),
     ("teacher_head_kd", {"mode": "per_step"}),
     ("logit_kd", {"divergence": "adaptive", "check_finite": True}),
 ]
@@ -107,6 +108,7 @@ def test_a_spiking_teacher_with_equal_steps(name: str, options: dict) -> None:
         ("cam_kd", {"target_class": "teacher"}),
         ("teacher_head_kd", {}),
         ("feature_kd", {"features": "maps"}),
+        ("spectral_residual", {}),
     ],
 )
 def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -> None:

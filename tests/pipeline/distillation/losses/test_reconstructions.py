@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_inputs import SPEC, randn, row, seeded
+from scipy.fft import dctn
 from torch import Tensor
 
 from spikeport.errors import UserError
@@ -17,6 +18,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import a
 from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import relation_kd
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import dct_basis, spectral_logit
+from spikeport.pipeline.distillation.losses.reconstructions.spectral_residual import spectral_residual
 
 
 class TestAdaptiveKl:
@@ -127,6 +129,34 @@ class TestSpectral:
         torch.testing.assert_close(spectral_logit(student, teacher), expected)
         assert spectral_logit(teacher, teacher).item() == 0
         assert spectral_logit(torch.ones(2, 3, 1), torch.zeros(3, 1)).item() == 0
+
+
+class TestSpectralResidual:
+    def test_gains_of_one_compare_the_maps_themselves(self) -> None:
+        ours, targets = randn(1, 2, 3, 4, 5), randn(2, 2, 3, 4, 5)
+        found = spectral_residual(ours, targets, torch.ones(4, 5, dtype=torch.float64))
+        assert found.item() == pytest.approx(((ours - targets).numpy() ** 2).mean(), rel=1e-12)
+
+    def test_the_transform_is_scipys(self) -> None:
+        ours, targets, gains = randn(1, 2, 3, 4, 5), randn(2, 2, 3, 4, 5), randn(3, 4, 5)
+        spectra = [dctn(one.numpy(), axes=(2, 3), norm="ortho") for one in (ours, targets)]
+        expected = ((gains.numpy() * spectra[0] - spectra[1]) ** 2).mean()
+        assert spectral_residual(ours, targets, gains).item() == pytest.approx(expected, rel=1e-12)
+
+    def test_without_the_mean_by_hand(self) -> None:
+        """Maps 1 2 6 have the mean 3. Without it they are -2 -1 3, whose squares are 14 in sum; the teacher is 0."""
+        ours, gains = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64), torch.ones(1, 3, dtype=torch.float64)
+        gains[0, 0] = 0
+        ours = ours.view(1, 1, 1, 3).requires_grad_()
+        loss = spectral_residual(ours, torch.zeros(1, 1, 1, 3), gains)
+        loss.backward()
+        assert loss.item() == pytest.approx(14 / 3)
+        np.testing.assert_allclose(ours.grad.ravel(), [-4 / 3, -2 / 3, 2], atol=1e-12)
+
+    def test_shapes_that_do_not_fit(self) -> None:
+        for ours, targets, gains in (((2, 3, 4, 5), (2, 3, 4, 5), (5, 4)), ((2, 3, 4, 5), (2, 1, 4, 5), (4, 5))):
+            with pytest.raises(UserError, match="do not fit"):
+                spectral_residual(torch.zeros(ours), torch.zeros(targets), torch.ones(gains))
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_teacher_head_kd_is_distillation_through_the_teachers_head() -> None:
         ("feature_kd", {"blur": 0.2}, "blur needs maps"),
         ("teacher_head_kd", {}, "needs the embeddings of both networks"),
         ("sliced_w2", {}, "compares maps"),
+        ("spectral_residual", {}, "compares maps"),
         ("feature_kd", {}, "compares embedding"),
     ],
 )
