@@ -142,3 +142,50 @@ def ckd_events(
         LossSpec(loss="logit_kd", stream="synthetic", weight=kd_weight, options=kd),
     )
     return replace(spec, pretrains=True, pretraining=first)
+
+
+def tmkt(
+    *,
+    source_weight: NotNegative = 0.1,
+    ratio_weight: NotNegative = 0.1,
+    cka_weight: NotNegative = 0.5,
+    cka_learnable: bool = True,
+    cka_debiased: bool = False,
+    max_alpha: Fraction = 0.9,
+    tet_mse_weight: Fraction = 1e-3,
+) -> MethodSpec:
+    """TMKT (Xie et al., arXiv 2509.12959 and 2511.12150): he2024 with clips that become events at a random step.
+
+    A hybrid sample is image frames up to a step t* and events from it on. Two auxiliary losses predict which frames are
+    events and which share of them. There is no teacher.
+
+    Paper (abstracts, and a public review of the first version): a pair of one class; t* is the first of T steps with
+    u_t < p, for u_t uniform in [0, 1), a geometric distribution truncated at T; p follows from an expected mix ratio;
+    one objective for the source of each frame and one for the ratio of a sequence. Reconstruction: all of he2024 for
+    the other losses (the family's code base); no event at all where no u_t is below p, with probability (1 - p)^T. A
+    distribution normalized over the T steps would always have at least (T + 1) / (2 T) events and never begin with
+    images. Choice: the ratio is x^power at progress x (`replacement_power`) and `distillation.replacement_unit` is
+    "suffix_share" unless the recipe says otherwise; linear heads on the embedding, cross entropy and squared error,
+    both weights 0.1.
+
+    Args:
+        source_weight: weight of `frame_source`.
+        ratio_weight: weight of `mix_ratio`.
+        cka_weight: weight of the CKA alignment.
+        cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
+        cka_debiased: whether CKA has its debiased form.
+        max_alpha: upper bound of a_t.
+        tet_mse_weight: share of the MSE term of TET.
+    """
+    base = he2024(
+        cka_weight=cka_weight,
+        cka_learnable=cka_learnable,
+        cka_debiased=cka_debiased,
+        max_alpha=max_alpha,
+        tet_mse_weight=tet_mse_weight,
+    )
+    auxiliary = (
+        LossSpec(loss="frame_source", stream="hybrid", weight=source_weight),
+        LossSpec(loss="mix_ratio", stream="hybrid", weight=ratio_weight),
+    )
+    return MethodSpec(losses=(*base.losses, *auxiliary))

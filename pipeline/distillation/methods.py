@@ -16,7 +16,7 @@ from typing import Literal
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.feature_methods import bkdsnn, bsd
-from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024
+from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024, tmkt
 from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, Share, tet
 from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.run.sections.fields import Fraction, NotNegative, PositiveFloat
@@ -173,6 +173,7 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "ckd": ckd,
     "ckd-events": ckd_events,
     "he2024": he2024,
+    "tmkt": tmkt,
     "ckdsnn": ckdsnn,
     "tser": tser,
     "temporal-self": temporal_self,

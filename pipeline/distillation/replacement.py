@@ -1,7 +1,8 @@
 """Sliding replacement: the hybrid stream starts as static images and ends as events.
 
-Source: He et al., AAAI 2024 (arXiv 2303.13077). The unit "suffix" follows the time-step mix-up of TMKT (arXiv
-2509.12959).
+Source: He et al., AAAI 2024 (arXiv 2303.13077). The units "suffix" and "suffix_share" follow the time-step mix-up of
+TMKT (arXiv 2509.12959): an image becomes events at a random step, and "suffix_share" sets the probability by the
+expected share of events, as there.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.schedules import replacement_probability
+from spikeport.pipeline.distillation.schedules import replacement_probability, switch_probability
 
-Unit = Literal["clip", "suffix"]
+Unit = Literal["clip", "suffix", "suffix_share"]
 
 
 def sliding_replacement(
@@ -38,7 +39,8 @@ def sliding_replacement(
         generator: source of the random numbers u in [0, 1), on the CPU.
         power: exponent of P.
         unit: "clip" replaces whole samples where u < P: none at x = 0, all at x = 1. "suffix" draws u for each step,
-            and a sample is events from the first step with u < P on.
+            and a sample is events from the first step with u < P on. "suffix_share" draws with the probability
+            `switch_probability` in place of P, so that P is the expected share of frames that are events.
         labels: labels of both, to check that they are equal.
 
     Returns:
@@ -55,10 +57,11 @@ def sliding_replacement(
     probability = replacement_probability(x, power)
     if unit == "clip":
         mask = (torch.rand(batch, generator=generator) < probability).expand(steps, batch)
-    elif unit == "suffix":
+    elif unit in ("suffix", "suffix_share"):
+        probability = probability if unit == "suffix" else switch_probability(probability, steps)
         mask = (torch.rand(steps, batch, generator=generator) < probability).cummax(0).values
     else:
-        raise UserError(f"{unit!r} is not a unit of replacement", hint="use clip or suffix")
+        raise UserError(f"{unit!r} is not a unit of replacement", hint="use clip, suffix or suffix_share")
     mask = mask.to(events.device)
     return torch.where(mask[:, :, None, None, None], events, static), mask
 

@@ -70,3 +70,21 @@ def replacement_probability(x: float, power: float = 3.0) -> float:
         power: exponent.
     """
     return min(1.0, x**power)
+
+
+def switch_probability(share: float, steps: int) -> float:
+    """The probability p of a switch at each step that makes `share` the expected share of frames after it.
+
+    The first of independent draws u_t < p is the switch: at step t with probability p (1 - p)^(t - 1), nowhere with
+    (1 - p)^T. Frames from the switch on are then (1/T) sum_t 1 - (1 - p)^t of all, which `share` is solved for.
+
+    Args:
+        share: expected share, 0 to 1.
+        steps: T.
+    """
+    from scipy.optimize import root_scalar  # it takes a while to import
+
+    def excess(p: float) -> float:
+        return sum(1 - (1 - p) ** t for t in range(1, steps + 1)) / steps - share
+
+    return float(root_scalar(excess, bracket=(0.0, 1.0)).root)

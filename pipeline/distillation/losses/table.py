@@ -14,6 +14,7 @@ from spikeport.pipeline.distillation.losses.feature_kd import FeatureKd
 from spikeport.pipeline.distillation.losses.logit_kd import LogitKd
 from spikeport.pipeline.distillation.losses.noisy_logit_kd import NoisyLogitKd
 from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import AdaptiveKl
+from spikeport.pipeline.distillation.losses.reconstructions.mixed_frames import FrameSource, MixRatio
 from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import RelationKd
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import SlicedW2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import SpectralLogit
@@ -26,6 +27,8 @@ from spikeport.pipeline.distillation.options import check_options
 # Losses whose paper's formula was not recovered: the idea of the method, with a formula of ours.
 RECONSTRUCTIONS: dict[str, type[DistillationLoss]] = {
     "adaptive_kl": AdaptiveKl,
+    "frame_source": FrameSource,
+    "mix_ratio": MixRatio,
     "relation_kd": RelationKd,
     "sliced_w2": SlicedW2,
     "spectral_logit": SpectralLogit,

@@ -48,7 +48,10 @@ class LossSpec(Section):
 
 
 # Keys of [distillation] that belong to a method; a recipe that gives them has its own.
-OF_METHOD: dict[str, dict[str, object]] = {"ckd-events": {"static": "synthetic", "shared_head": True}}
+OF_METHOD: dict[str, dict[str, object]] = {
+    "ckd-events": {"static": "synthetic", "shared_head": True},
+    "tmkt": {"replacement_unit": "suffix_share"},
+}
 
 
 class Distillation(Section):
@@ -66,8 +69,10 @@ class Distillation(Section):
     replacement_power: PositiveFloat = Field(
         default=3.0, description="a sample of the hybrid stream is events with probability x^power at progress x"
     )
-    replacement_unit: Literal["clip", "suffix", "never"] = Field(
-        default="clip", description="what is replaced by events: whole samples, the steps from one on, or nothing"
+    replacement_unit: Literal["clip", "suffix", "suffix_share", "never"] = Field(
+        default="clip",
+        description="what is replaced by events: whole samples, the steps from one on (suffix_share: x^power of all "
+        "steps on average), or nothing",
     )
     shared_head: bool = Field(default=False, description="one output layer for all streams")
     initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")

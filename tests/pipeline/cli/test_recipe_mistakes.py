@@ -10,7 +10,7 @@ from cli_inputs import one_line
         ("[training]\nepoch = 3\n", r"unknown key 'training.epoch'. Hint: use one of epochs, batch"),
         ("[training]\nepochs = 'many'\n", "training.epochs = 'many': Input should be a valid integer"),
         ("[student]\nbeta = 1.5\n", "student.beta = 1.5: Input should be less than or equal to 1"),
-        ("[distillation]\nreplacement_unit = 'sum'\n", "Input should be 'clip', 'suffix' or 'never'"),
+        ("[distillation]\nreplacement_unit = 'sum'\n", "Input should be 'clip', 'suffix', 'suffix_share' or 'never'"),
         ("[distillation.options]\nkd_mode = 'sum'\n", "kd_mode = 'sum': Input should be 'mean', 'per_step' or 'last'"),
         (
             "[distillation.options]\ntau = inf\n",

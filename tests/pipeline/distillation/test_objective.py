@@ -197,6 +197,7 @@ class TestMethods:
             "baseline",
             "ckd",
             "he2024",
+            "tmkt",
             "ckdsnn",
             "tser",
             "temporal-self",
@@ -209,6 +210,7 @@ class TestMethods:
         assert {name for name in METHODS if not uses_teacher(method_spec(Distillation(method=name)))} == {
             "baseline",
             "he2024",
+            "tmkt",
         }
         assert {name for name in METHODS if method_spec(Distillation(method=name)).pretrains} == {"synthetic-events"}
 
@@ -230,6 +232,18 @@ class TestMethods:
         sizes = Sizes(steps=2, classes=2, v_threshold=1.0)
         loss = objective("tser", sizes, alpha=0.5, gamma=0.1, tau=1.0)(step(event=one))
         assert loss.total.item() == pytest.approx(0.342665, abs=1e-6)  # float32
+
+    def test_tmkt_is_he2024_and_two_auxiliary_losses(self) -> None:
+        seen = step(
+            hybrid=stream(0, embedding=randn(8, T, B, 30), replaced=torch.arange(T)[:, None] >= torch.arange(B) % 4)
+        )
+        loss = objective("tmkt", source_weight=0.3, ratio_weight=0.7)(seen)
+        base = objective("he2024")(seen).total.detach()
+        extra = 0.3 * loss.parts["hybrid.frame_source"] + 0.7 * loss.parts["hybrid.mix_ratio"]
+        torch.testing.assert_close(loss.total.detach(), base + extra)
+        assert min(loss.parts["hybrid.frame_source"], loss.parts["hybrid.mix_ratio"]) > 0.01
+        assert Distillation(method="tmkt").replacement_unit == "suffix_share"
+        assert Distillation(method="tmkt", replacement_unit="clip").replacement_unit == "clip"
 
     def test_a_stream_that_is_not_shown_adds_nothing(self) -> None:
         """Pretraining without recordings uses the loss on images only."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip
-from spikeport.pipeline.distillation.schedules import replacement_probability
+from spikeport.pipeline.distillation.schedules import replacement_probability, switch_probability
 
 
 def randn(seed: int, *shape: int) -> Tensor:
@@ -22,7 +22,7 @@ class TestReplacement:
     def clips(self, batch: int = 5) -> tuple[Tensor, Tensor]:
         return randn(0, 4, batch, 2, 3, 6), randn(1, 4, batch, 2, 3, 6)
 
-    @pytest.mark.parametrize("unit", ["clip", "suffix"])
+    @pytest.mark.parametrize("unit", ["clip", "suffix", "suffix_share"])
     def test_ends(self, unit: str) -> None:
         """x = 0 replaces nothing, x = 1 everything, and neither touches its input."""
         static, events = self.clips()
@@ -56,7 +56,7 @@ class TestReplacement:
         sigma = math.sqrt(0.421875 * (1 - 0.421875) / 1e5)
         assert abs(mask.float().mean().item() - 0.421875) < 4 * sigma
 
-    @pytest.mark.parametrize("unit", ["clip", "suffix"])
+    @pytest.mark.parametrize("unit", ["clip", "suffix", "suffix_share"])
     def test_masks_of_one_seed_are_nested(self, unit: str) -> None:
         static, events = self.clips(50)
         masks = [
@@ -79,11 +79,40 @@ class TestReplacement:
         expected = np.mean([1 - (1 - p) ** t for t in range(1, 7)])
         assert mask.float().mean().item() == pytest.approx(expected, abs=4 * 0.5 / math.sqrt(50_000))
 
+    @pytest.mark.parametrize("unit", ["suffix", "suffix_share"])
+    def test_the_switch_is_the_first_draw_below_p(self, unit: str) -> None:
+        """The same draws in NumPy: t* = min {t : u_t < p}, none where there is no such t."""
+        x, power, frames = 0.6, 2.0, torch.zeros(5, 700, 1, 1, 1)
+        p = x**power if unit == "suffix" else switch_probability(x**power, 5)
+        _, mask = sliding_replacement(
+            frames, frames, x, generator=torch.Generator().manual_seed(3), power=power, unit=unit
+        )
+        below = torch.rand(5, 700, generator=torch.Generator().manual_seed(3)).numpy() < p
+        switch = np.where(below.any(0), below.argmax(0), 5)
+        np.testing.assert_array_equal(mask.numpy(), np.arange(5)[:, None] >= switch)
+        assert set(switch) == set(range(6))  # every case occurs
+
+    def test_the_switch_has_the_truncated_geometric_distribution(self) -> None:
+        """Events from step t on with probability p (1 - p)^(t - 1), never with (1 - p)^T; x^power is their share."""
+        steps, draws, share = 5, 50_000, 0.4
+        frames = torch.zeros(steps, draws, 1, 1, 1)
+        generator = torch.Generator().manual_seed(6)
+        _, mask = sliding_replacement(frames, frames, share, generator=generator, power=1, unit="suffix_share")
+        p = switch_probability(share, steps)
+        expected = np.array([p * (1 - p) ** t for t in range(steps)] + [(1 - p) ** steps])
+        assert expected.sum() == pytest.approx(1)
+        counts = np.bincount(steps - mask.sum(0).numpy(), minlength=steps + 1)
+        assert (np.abs(counts / draws - expected) < 4 * np.sqrt(expected * (1 - expected) / draws)).all()
+        of_sample = (steps - np.arange(steps + 1)) / steps
+        assert expected @ of_sample == pytest.approx(share, abs=1e-9)
+        sigma = math.sqrt(expected @ (of_sample - share) ** 2 / draws)
+        assert mask.double().mean().item() == pytest.approx(share, abs=4 * sigma)
+
     def test_refusals(self) -> None:
         static, events = self.clips()
         with pytest.raises(UserError, match="different shapes"):
             sliding_replacement(static[:, :4], events, 0.5, generator=torch.Generator())
-        with pytest.raises(UserError, match="use clip or suffix"):
+        with pytest.raises(UserError, match="use clip, suffix or suffix_share"):
             sliding_replacement(static, events, 0.5, generator=torch.Generator(), unit="pixel")
         pairs = torch.tensor([0, 1]), torch.tensor([0, 2])
         with pytest.raises(UserError, match="different classes"):

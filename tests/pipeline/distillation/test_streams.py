@@ -67,7 +67,9 @@ def test_without_known_pairs_it_sees_one_of_the_class() -> None:
         assert static.labels[matches[0]] == label
 
 
-@pytest.mark.parametrize(("unit", "shares"), [("clip", (0.0, 1.0)), ("never", (0.0, 0.0))])
+@pytest.mark.parametrize(
+    ("unit", "shares"), [("clip", (0.0, 1.0)), ("suffix_share", (0.0, 1.0)), ("never", (0.0, 0.0))]
+)
 def test_the_hybrid_stream_slides_from_images_to_recordings(unit: str, shares: tuple[float, float]) -> None:
     recipe = tiny_recipe(augmentation=STILL, distillation={"replacement_unit": unit})
     made = streams(recipe=recipe)

@@ -63,6 +63,7 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         maps=randn(7, T, B, C, H, W).requires_grad_(),
         embedding=randn(8, T, B, 10).requires_grad_(),
         teacher=teacher,
+        replaced=torch.arange(T)[:, None] >= torch.arange(B) % 4,
     )
 
 
