@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from spikeport.errors import UserError
+from spikeport.pipeline.distillation.block_methods import block_replacement
 from spikeport.pipeline.distillation.feature_methods import bkdsnn, bsd
 from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024, tmkt
 from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, Share, tet
@@ -180,5 +181,6 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "hta": hta,
     "bkdsnn": bkdsnn,
     "bsd": bsd,
+    "block-replacement": block_replacement,
     "synthetic-events": synthetic_events,
 }

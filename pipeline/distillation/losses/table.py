@@ -9,6 +9,7 @@ from spikeport.errors import UserError
 from spikeport.factory import is_factory, load_object
 from spikeport.pipeline.distillation.losses.alignment import CkaAlignmentLoss, MmdAlignmentLoss
 from spikeport.pipeline.distillation.losses.base import WHERE, DistillationLoss, Sizes
+from spikeport.pipeline.distillation.losses.block_replacement_kd import BlockReplacementKd
 from spikeport.pipeline.distillation.losses.cam_kd import CamKd
 from spikeport.pipeline.distillation.losses.feature_kd import FeatureKd
 from spikeport.pipeline.distillation.losses.logit_kd import LogitKd
@@ -40,6 +41,7 @@ LOSSES: dict[str, type[DistillationLoss]] = {
     "noisy_logit_kd": NoisyLogitKd,
     "self_temporal_kd": SelfTemporalKd,
     "teacher_head_kd": TeacherHeadKd,
+    "block_replacement_kd": BlockReplacementKd,
     "cam_kd": CamKd,
     "feature_kd": FeatureKd,
     "cka_alignment": CkaAlignmentLoss,

@@ -205,6 +205,7 @@ class TestMethods:
             "hta",
             "bkdsnn",
             "bsd",
+            "block-replacement",
             "synthetic-events",
         }
         assert {name for name in METHODS if not uses_teacher(method_spec(Distillation(method=name)))} == {

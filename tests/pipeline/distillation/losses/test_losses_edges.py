@@ -39,6 +39,9 @@ SIZES = Sizes(
     student_embedding=10,
     teacher_map=(8, 4, 3),
     teacher_embedding=9,
+    student_stages=((C, H, W),),
+    teacher_stages=((8, 4, 3),),
+    teacher_tail=True,
 )
 
 
@@ -55,6 +58,8 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         embedding=randn(3, *steps, B, 9),
         head=nn.Linear(9, K),
         head_weight=randn(4, K, 8),
+        stages=(randn(2, *steps, B, 8, 4, 3),),
+        tail=lambda _, maps: maps.mean((2, 3))[:, :K],
     )
     return Stream(
         logits=randn(5, T, B, K).requires_grad_(),
@@ -64,6 +69,7 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         embedding=randn(8, T, B, 10).requires_grad_(),
         teacher=teacher,
         replaced=torch.arange(T)[:, None] >= torch.arange(B) % 4,
+        stages=(randn(7, T, B, C, H, W).requires_grad_(),),
     )
 
 

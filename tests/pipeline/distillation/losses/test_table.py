@@ -35,6 +35,9 @@ SIZES = Sizes(
     student_embedding=C * H * W,
     teacher_map=(8, 4, 3),
     teacher_embedding=9,
+    student_stages=((2, 4, 9), (C, H, W)),
+    teacher_stages=((5, 6, 7), (8, 4, 3)),
+    teacher_tail=True,
 )
 
 
@@ -45,6 +48,8 @@ def rand(seed: int, *shape: int) -> Tensor:
 def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
     head_weight = rand(20, K, 8)
     head = nn.Linear(9, K)
+    blocks = nn.Sequential(nn.Conv2d(5, 8, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(K))
+    blocks(torch.zeros(1, 5, 6, 7))
     made = {}
     for at, name in enumerate(("event", "hybrid")):
         teacher = TeacherTargets(
@@ -53,6 +58,8 @@ def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
             embedding=rand(34 + at, B, 9),
             head=head,
             head_weight=head_weight,
+            stages=(rand(36 + at, B, 5, 6, 7), rand(38 + at, B, 8, 4, 3)),
+            tail=lambda stage, maps: blocks(maps) if not stage else head(maps.flatten(2).sum(1)[:, :9]),
         )
         made[name] = Stream(
             logits=rand(at, T, B, K).to(dtype),
@@ -62,6 +69,7 @@ def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
             embedding=rand(6 + at, T, B, C * H * W).to(dtype),
             teacher=teacher,
             replaced=torch.zeros(T, B, dtype=torch.bool),
+            stages=(rand(8 + at, T, B, 2, 4, 9).to(dtype), rand(10 + at, T, B, C, H, W).to(dtype)),
         )
     return made
 
@@ -78,7 +86,7 @@ def build(name: str, sizes: Sizes = SIZES, **options: object):
 def test_every_loss(name: str) -> None:
     made = streams()
     for stream in made.values():
-        for each in (stream.logits, stream.features, stream.maps, stream.embedding):
+        for each in (stream.logits, stream.features, stream.maps, stream.embedding, *stream.stages):
             each.retain_grad()
     seen = step(made)
     module = build(name)
@@ -87,11 +95,13 @@ def test_every_loss(name: str) -> None:
     assert loss.shape == ()
     assert torch.isfinite(loss)
     loss.backward()
-    heard = [each.grad for each in (stream.logits, stream.features, stream.maps, stream.embedding)]
+    parts = (stream.logits, stream.features, stream.maps, stream.embedding, *stream.stages)
+    heard = [each.grad for each in parts]
     assert any(grad is not None and grad.any() for grad in heard)
     for targets in (stream.teacher for stream in made.values()):
         assert all(
-            tensor.grad is None for tensor in (targets.logits, targets.maps, targets.embedding, targets.head_weight)
+            tensor.grad is None
+            for tensor in (targets.logits, targets.maps, targets.embedding, targets.head_weight, *targets.stages)
         )
     assert all(torch.isfinite(weight.grad).all() for weight in module.parameters())
 
@@ -105,6 +115,7 @@ def test_losses_are_computed_in_single_precision(name: str) -> None:
     half = streams(dtype=torch.bfloat16)
     names = ("logits", "features", "maps", "embedding")
     wide = {key: replace(one, **{each: getattr(one, each).float() for each in names}) for key, one in half.items()}
+    wide = {key: replace(one, stages=tuple(each.float() for each in one.stages)) for key, one in wide.items()}
     expected = objective(step(wide)).total
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = objective(step(half)).total
@@ -187,6 +198,7 @@ def test_teacher_head_kd_is_distillation_through_the_teachers_head() -> None:
         ("teacher_head_kd", {}, "needs the embeddings of both networks"),
         ("sliced_w2", {}, "compares maps"),
         ("spectral_residual", {}, "compares maps"),
+        ("block_replacement_kd", {}, "stages of the student, and its layers have no places"),
         ("feature_kd", {}, "compares embedding"),
     ],
 )
@@ -210,7 +222,8 @@ def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
             student={"v_threshold": 0.2},  # it answers from the start
         )
         torch.manual_seed(0)
-        teacher = CnnTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
+        features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1))
+        teacher = CnnTeacher(features, nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3), stages=(1,))
         students.append(train_student(recipe, data, teacher, "baseline", tmp_path / str(at)))
     weights = [dict(student.named_parameters()) for student in students]
     assert weights[0].keys() == weights[1].keys()
