@@ -37,6 +37,7 @@ EXTRA = {
     "clones": "clones.py",
     "residual_students": "residual_students.py",
     "poker_cards": "poker_cards.py",
+    "fashion": "fashion.py",
 }  # by name only: they need what Spikeport does not bring
 
 

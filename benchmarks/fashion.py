@@ -1,0 +1,224 @@
+"""Fashion-MNIST before a hand-held event camera that Spikeport's simulators do not know: do images help?
+
+    python benchmarks/fashion.py [--recordings N ...] [--trained NAME ...] [--seeds N] [--tested N] [--work FOLDER]
+        [--write] [--page]
+
+Images: shared/data/FashionMNIST/raw. Recordings: benchmarks/fashion_camera.py, made once into the work folder: one of
+each of the 10,000 test images, and of 6,000 training images. Of these, 5,000 may be trained on, and 1,000 are for
+choosing settings (`--validate` tests on them and leaves the test recordings alone; `--set` tries a setting). A seed
+draws the recordings of a training, classes in equal parts. All of the 60,000 images are static images, except those
+whose recordings are tested. The student knows pairs by class only. All trainings of a number of recordings take the
+same number of optimizer steps on recordings and keep the last epoch; they share one teacher. A stopped study continues
+with the same command. `--write` writes all that the work folder holds into docs/results/fashion.txt and fashion.json,
+and `--page` does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fashion_camera import Hand, Sensor
+from fashion_world import WORLD, prepare, write_split
+
+import spikeport as sp
+from spikeport.files import write_json, write_text
+from spikeport.pipeline.run.intervals import paired_t
+from spikeport.pipeline.run.progress import ProgressPrinter
+from spikeport.pipeline.run.run_folder import RunFolder
+from spikeport.tables import text_table
+from spikeport.versions import about_this_run
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+SIDE, TIME_STEPS = 28, 10
+STEPS = {50: 900, 200: 1200, 1000: 2000, 5000: 5000}  # optimizer steps on recordings, by number of recordings
+BATCH = 20
+SETTINGS = {
+    "data.source": "class-folders", "data.recordings": "frames", "data.events": "recordings", "data.images": "images",
+    "data.pairing": "class", "data.height": SIDE, "data.width": SIDE, "data.steps": TIME_STEPS, "data.step_us": 30_000,
+    "data.train": 0, "data.validation": 0, "data.test": 0, "student.channels": [16, 32, 64], "student.kernel": 5,
+    "student.hidden": 64, "training.batch": BATCH, "training.lr": 4e-3, "training.weight_decay": 0.1,
+    "training.ema_decay": 0.99, "training.threads": 1, "augmentation.shift": 2, "augmentation.event_drop": 0.1,
+    "synthesis.kind": "motion", "synthesis.pretrain_epochs": 1, "quantization.epochs": 6, "quantization.lr": 3e-4,
+    "quantization.method": "same", "distillation.train_baseline": False, "check.backends": [],
+}  # fmt: skip
+TEACHER = {  # of a run that is there for its teacher
+    "distillation.method": "baseline", "training.epochs": 1, "quantization.epochs": 0,
+    "teacher.epochs": 3, "teacher.lr": 4e-3, "teacher.weight_decay": 0.05, "teacher.ema_decay": 0.998,
+}  # fmt: skip
+TRAININGS = {  # name -> settings
+    "baseline": {"distillation.method": "baseline"},
+    "ckd": {"distillation.method": "ckd"},
+    "ckd-events": {"distillation.method": "ckd-events"},
+    "ckd-events and pretraining": {"distillation.method": "ckd-events", "distillation.options": {"pretrain": True}},
+    "synthetic-events": {"distillation.method": "synthetic-events"},
+    "tser": {"distillation.method": "tser"},
+    "he2024": {"distillation.method": "he2024"},
+}
+
+
+NOTES = """float, quantized: accuracy in per cent, one for each seed. over baseline: quantized, in points, paired by
+seed and recording, with 95 % interval over the tested recordings. over seeds: interval over the seeds. gap: domain gap
+in the last layer, 0 none, 1 complete. seconds: of the whole training with its tests, on cores that others also used."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=int, nargs="+", default=[200], choices=STEPS)
+    parser.add_argument("--trained", nargs="+", choices=TRAININGS, default=list(TRAININGS), metavar="NAME",
+                        help=", ".join(TRAININGS))  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--tested", type=int, default=10_000, help="the first so many test recordings")
+    parser.add_argument("--validate", action="store_true", help="test on the recordings for choosing settings")
+    parser.add_argument("--set", dest="changes", metavar="A.B=VALUE", action="append", default=[])
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "fashion")
+    parser.add_argument("--write", action="store_true", help="write docs/results/fashion.txt and fashion.json")
+    parser.add_argument("--page", action="store_true", help="train nothing, only write")
+    options = parser.parse_args()
+    study = Study(options)
+    with ProgressPrinter() as progress:
+        if not options.page:
+            prepare(options.work / "root")
+            study.run(options, progress)
+    lines = page(study.found)
+    print("\n".join(lines))
+    if options.write or options.page:
+        command = f"python benchmarks/fashion.py {shlex.join(words_of(sys.argv[1:]))}"
+        about = {"command": command, "about": about_this_run(), "sensor": vars(Sensor()), "hand": vars(Hand())}
+        about |= {"world_seed": WORLD, "settings": SETTINGS | TEACHER, "steps": STEPS, "trainings": TRAININGS}
+        write_json(RESULTS / "fashion.json", about | {"runs": study.found})
+        write_text(RESULTS / "fashion.txt", "\n".join([command, json.dumps(about["about"]), "", *lines]))
+
+
+def words_of(given: list[str]) -> list[str]:
+    """The command's words without the work folder, which is this machine's."""
+    return [word for at, word in enumerate(given) if word != "--work" and given[max(0, at - 1)] != "--work"]
+
+
+class Study:
+    """Trainings of a work folder.
+
+    Attributes:
+        found: what they reached, by <recordings>/<seed>/<training>.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.work, self.tested, self.changes = (
+            options.work,
+            None if options.validate else options.tested,
+            options.changes,
+        )
+        self.part = str(self.tested or "validation")
+        self.file = self.work / f"found-{self.part}.json"
+        known = json.loads(self.file.read_text(encoding="utf-8")) if self.file.is_file() else {}
+        self.found: dict[str, dict[str, Any]] = known
+
+    def run(self, options: argparse.Namespace, progress: ProgressPrinter) -> None:
+        """Does what is missing."""
+        weights = self.trained("teacher", 50, 0, TEACHER, progress).file("teacher.safetensors")
+        changes = dict(tuple(change.split("=", 1)) for change in self.changes)
+        given = {"teacher.weights": str(weights), "teacher.epochs": 0}
+        given |= {name: _value(text) for name, text in changes.items()}
+        for count in options.recordings:
+            epochs = STEPS[count] // -(-count // BATCH)
+            for seed in range(options.seeds):
+                for training in options.trained:
+                    name = " ".join([f"{count}/{seed}/{training}", *self.changes])
+                    if name in self.found:
+                        continue
+                    began = time.monotonic()
+                    own = {"training.epochs": epochs, "synthesis.finetune_epochs": epochs}
+                    run = self.trained(name, count, seed, own | TRAININGS[training] | given, progress)
+                    self.found[name] = {**result_of(run.manifest), "seconds": round(time.monotonic() - began)}
+                    write_json(self.file, self.found)
+
+    def trained(
+        self, name: str, count: int, seed: int, settings: dict[str, Any], progress: ProgressPrinter
+    ) -> RunFolder:
+        """A finished training."""
+        progress.log(f"== {name}")
+        parts = {part: {} for part in ("data", "distillation", "synthesis", "student", "teacher")}
+        given = {
+            "data.root": str(self.work / "root"),
+            "data.splits": write_split(self.work / "root", count, seed, self.tested),
+        }
+        recipe = sp.load_recipe("digits", {"name": "fashion", "seed": seed} | parts | SETTINGS | settings | given)
+        folder = self.work / f"runs-{self.part}" / "".join(sign if sign.isalnum() else "-" for sign in name)
+        return sp.train(recipe, folder, resume=folder.exists(), progress=progress, log=progress.log).folder
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def result_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Accuracies in per cent, silent recordings, the domain gap by layer, and which recordings are right, in hex."""
+    stages = manifest["stages"]
+    labels = np.array(stages["data"]["result"]["test_labels"])
+    found: dict[str, Any] = {"tested": len(labels)}
+    for stage, entry in stages.items():
+        kind, result = stage.split("-")[0], entry["result"]
+        if kind in ("student", "quantized", "pretrain"):
+            right = np.array(result["predicted"]) == labels
+            found[kind] = round(100 * float(right.mean()), 3)
+            found["right"] = np.packbits(right).tobytes().hex()
+            found["silent"] = result["silent"]
+        for key in ("gap", "distances"):
+            if result.get(key):
+                found[key] = result[key]
+    return found
+
+
+def page(found: dict[str, dict[str, Any]]) -> list[str]:
+    """The results as text: a table for each number of recordings, with all trainings and seeds that are there."""
+    lines = []
+    places = [key.split("/", 2) for key in found]
+    for count in sorted({int(place[0]) for place in places}):
+        rows = []
+        for training in dict.fromkeys(place[2] for place in places if int(place[0]) == count):
+            mine = {
+                place[1]: found["/".join(place)] for place in places if place[2] == training and int(place[0]) == count
+            }
+            base = {seed: found[f"{count}/{seed}/baseline"] for seed in mine if f"{count}/{seed}/baseline" in found}
+            gap = [run["gap"][-1]["gap"] for run in mine.values() if run.get("gap")]
+            rows.append((
+                training,
+                str(len(mine)),
+                f"{np.mean([run['student'] for run in mine.values()]):.1f}",
+                " ".join(f"{run['quantized']:.1f}" for run in mine.values()),
+                *((over(mine, base)) if training != "baseline" and base else ("", "")),
+                f"{np.mean(gap):.2f}" if gap else "",
+                f"{np.mean([run['seconds'] for run in mine.values()]):.0f}",
+            ))  # fmt: skip
+        tested = {run["tested"] for run in found.values()}
+        head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "seconds")
+        lines += [f"{count:,} recordings to train, {' and '.join(f'{n:,}' for n in tested)} tested", ""]
+        lines += [*text_table(head, rows), ""]
+    return [*lines, *NOTES.splitlines()]
+
+
+def over(mine: dict[str, dict[str, Any]], base: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """The quantized difference to the baseline in points, paired: with its interval over recordings, and over seeds."""
+    apart = np.stack([right_of(mine[seed]) - right_of(base[seed]) for seed in base]) * 100
+    whole, seeds = paired_t(apart.mean(0)), paired_t(apart.mean(1))
+    between = "" if seeds["low"] is None else f"({seeds['low']:+.1f} to {seeds['high']:+.1f})"
+    return f"{whole['value']:+.1f} ({whole['low']:+.1f} to {whole['high']:+.1f})", between
+
+
+def right_of(run: dict[str, Any]) -> np.ndarray:
+    """Which tested recordings the quantized student classifies correctly, 0 and 1."""
+    return np.unpackbits(np.frombuffer(bytes.fromhex(run["right"]), np.uint8))[: run["tested"]].astype(float)
+
+
+if __name__ == "__main__":
+    main()
