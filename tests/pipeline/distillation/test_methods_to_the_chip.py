@@ -42,7 +42,8 @@ def test_a_method_goes_from_training_to_the_file(method: str, tmp_path: Path) ->
     )
     data, spec = tiny_dataset(train=24, paired_images=True), method_spec(recipe.distillation)
     torch.manual_seed(0)
-    teacher = CnnTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
+    features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1))
+    teacher = CnnTeacher(features, nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3), stages=(1,))
     given = {"teacher": teacher if uses_teacher(spec) else None, "synthesizer": Bright()}
     student = train_student(recipe, data, given["teacher"], method, tmp_path / "float", synthesizer=Bright())
     assert student.state_dict().keys() == initial_student(recipe, data).state_dict().keys()  # heads of losses are gone
