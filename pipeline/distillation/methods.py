@@ -120,6 +120,39 @@ def temporal_self(
     return MethodSpec(losses=(*losses, LossSpec(loss="self_temporal_kd", weight=beta, options=options)))
 
 
+def seal_kd(
+    *,
+    alpha: NotNegative = 0.6,
+    beta: NotNegative = 0.15,
+    tau: PositiveFloat = 3.0,
+    selection: Literal["all", "wrong", "uncertain", "wrong_or_uncertain"] = "all",
+    min_confidence: Fraction = 0.5,
+    equalize: bool = True,
+) -> MethodSpec:
+    """SeAl-KD (arXiv 2605.14252): cross entropy, error-aware logits of a teacher, and reliable steps as second teacher.
+
+    Paper (released code): the cross entropy of each step; the teacher at every step, with the label and the class that
+    the student confuses with it equalized at wrong steps; for each step the student's other steps, weighted by
+    confidence (entropy) and similarity (cosine), as second teacher; tau 3, weights 0.6 and 0.15. Reconstruction: none.
+    Choice: a step before the first output spike confuses no class; `selection`, which keeps the teacher to wrong or
+    uncertain steps, and `min_confidence`, which the released code does not have. `alpha=0` needs no teacher.
+
+    Args:
+        alpha: weight of `selective_kd`.
+        beta: weight of the student as teacher.
+        tau: temperature of both.
+        selection: steps at which the teacher acts: all, wrong, uncertain, or wrong and uncertain ones.
+        min_confidence: steps whose confidence 1 - H / ln K is below it are uncertain.
+        equalize: whether logits are equalized at wrong steps.
+    """
+    losses = [tet(0.0)]
+    if alpha:
+        options = {"tau": tau, "selection": selection, "min_confidence": min_confidence, "equalize": equalize}
+        losses.append(LossSpec(loss="selective_kd", weight=alpha, options=options))
+    second = {"tau": tau, "teacher": "reliable"}
+    return MethodSpec(losses=(*losses, LossSpec(loss="self_temporal_kd", weight=beta, options=second)))
+
+
 def hta(
     *, weight: NotNegative = 1.0, tau: PositiveFloat = 1.0, head_mass: Share = 0.5, mode: KdMode = "per_step"
 ) -> MethodSpec:
@@ -178,6 +211,7 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "ckdsnn": ckdsnn,
     "tser": tser,
     "temporal-self": temporal_self,
+    "seal-kd": seal_kd,
     "hta": hta,
     "bkdsnn": bkdsnn,
     "bsd": bsd,

@@ -1,4 +1,4 @@
-"""Self-distillation over time: the steps that a student classifies right teach all its steps."""
+"""Self-distillation over time: a student's steps learn from its other steps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Literal
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
+from torch.nn import functional
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import DistillationLoss, Labels, Sizes, StudentLogits
 from spikeport.pipeline.distillation.losses.logit_kd import kl
 from spikeport.pipeline.distillation.losses.precision import at_least_float32
+from spikeport.pipeline.distillation.losses.selective_kd import confidence
 
-TargetKind = Literal["correct_mean", "mean", "last"]
+TargetKind = Literal["correct_mean", "mean", "last", "reliable"]
 Fallback = Literal["skip", "uniform", "mean"]
 
 
@@ -34,7 +36,9 @@ def self_temporal_kd(
         labels: int64 `[B]`.
         tau: temperature.
         teacher: z*: "correct_mean" is the mean over the steps that are right, "mean" over all steps, "last" the last
-            step. Of equal logits the first class counts; a step of zeros, before the first spike, is not right.
+            step. "reliable" (SeAl-KD, arXiv 2605.14252) is for step t the mean of all other steps s with the weights
+            softmax_s(c_s cos(z_t, z_s)), with the `confidence` c of a step; the loss is 0 for T = 1. Of equal logits
+            the first class counts; a step of zeros, before the first spike, is not right.
         fallback: what samples without a right step get: "skip" weight 0, "uniform" a uniform teacher, "mean" the mean.
 
     Returns:
@@ -58,11 +62,23 @@ def self_temporal_kd(
             weight = (count > 0).to(detached)
         elif fallback == "mean":
             target = torch.where(count[:, None] > 0, target, detached.mean(0))
+    elif teacher == "reliable":
+        target = _reliable(detached)
     else:
         target = detached.mean(0) if teacher == "mean" else detached[-1]
     log_p = torch.log_softmax(target / tau, dim=-1).expand_as(student)
     loss = kl(log_p, torch.log_softmax(student / tau, dim=-1)).mean(0)
     return tau**2 * (weight * loss).sum() / weight.sum().clamp(min=1)
+
+
+def _reliable(logits: Tensor) -> Tensor:
+    """For each step `[T, B, K]` the weighted mean of the others; for a single step itself."""
+    if len(logits) == 1:
+        return logits
+    rows = functional.normalize(logits.transpose(0, 1), dim=-1)
+    scores = confidence(logits).T[:, None, :] * (rows @ rows.mT)  # [B, T, T]: for step t of steps s
+    scores = scores.masked_fill(torch.eye(len(logits), dtype=torch.bool, device=logits.device), -torch.inf)
+    return (scores.softmax(-1) @ logits.transpose(0, 1)).transpose(0, 1)
 
 
 class SelfTemporalKd(DistillationLoss):
@@ -71,7 +87,7 @@ class SelfTemporalKd(DistillationLoss):
     Args:
         sizes: sizes of data and networks.
         tau: temperature.
-        teacher: "correct_mean", "mean" or "last".
+        teacher: "correct_mean", "mean", "last" or "reliable".
         fallback: "skip", "uniform" or "mean".
     """
 

@@ -20,6 +20,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import R
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import SlicedW2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import SpectralLogit
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_residual import SpectralResidual
+from spikeport.pipeline.distillation.losses.selective_kd import SelectiveKd
 from spikeport.pipeline.distillation.losses.self_temporal_kd import SelfTemporalKd
 from spikeport.pipeline.distillation.losses.teacher_head_kd import TeacherHeadKd
 from spikeport.pipeline.distillation.losses.tet import Tet
@@ -40,6 +41,7 @@ LOSSES: dict[str, type[DistillationLoss]] = {
     "logit_kd": LogitKd,
     "noisy_logit_kd": NoisyLogitKd,
     "self_temporal_kd": SelfTemporalKd,
+    "selective_kd": SelectiveKd,
     "teacher_head_kd": TeacherHeadKd,
     "block_replacement_kd": BlockReplacementKd,
     "cam_kd": CamKd,

@@ -14,6 +14,8 @@ from spikeport.pipeline.distillation import methods
 from spikeport.pipeline.distillation.losses.alignment import CkaAlignment
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
+from spikeport.pipeline.distillation.losses.selective_kd import selective_kd
+from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
 from spikeport.pipeline.distillation.losses.tet import tet
 from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.method_spec import method_spec
@@ -198,6 +200,7 @@ class TestMethods:
             "ckd",
             "he2024",
             "tmkt",
+            "seal-kd",
             "ckdsnn",
             "tser",
             "temporal-self",
@@ -233,6 +236,17 @@ class TestMethods:
         sizes = Sizes(steps=2, classes=2, v_threshold=1.0)
         loss = objective("tser", sizes, alpha=0.5, gamma=0.1, tau=1.0)(step(event=one))
         assert loss.total.item() == pytest.approx(0.342665, abs=1e-6)  # float32
+
+    def test_seal_kd(self) -> None:
+        """CE + alpha times the teacher + beta times the student's other steps; with alpha 0 nobody asks a teacher."""
+        one = stream(2, teacher=teacher())
+        assert one.teacher is not None
+        ce = torch.stack([torch.nn.functional.cross_entropy(z, one.labels) for z in one.logits]).mean()
+        taught = selective_kd(one.logits, one.teacher.logits, one.labels, selection="wrong", tau=2.0)
+        steps = self_temporal_kd(one.logits, one.labels, teacher="reliable", tau=2.0)
+        loss = objective("seal-kd", alpha=0.7, beta=0.4, tau=2.0, selection="wrong")(step(event=one))
+        torch.testing.assert_close(loss.total, ce + 0.7 * taught + 0.4 * steps)
+        assert not uses_teacher(method_spec(Distillation(method="seal-kd", options={"alpha": 0.0})))
 
     def test_tmkt_is_he2024_and_two_auxiliary_losses(self) -> None:
         seen = step(

@@ -87,6 +87,7 @@ def test_refusals(case: str) -> None:
         ("noisy_logit_kd", {"noise_weight": -0.1}),
         ("cam_kd", {"tau_map": 0.0}),
         ("self_temporal_kd", {"tau": -1.0}),
+        ("selective_kd", {"min_confidence": 1.5}),
         ("teacher_head_kd", {"tau": 0.0}),
         ("sliced_w2", {"directions": 0}),
         ("feature_kd", {"blur": 1.0}),

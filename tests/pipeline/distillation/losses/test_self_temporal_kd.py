@@ -42,6 +42,30 @@ class TestSelfTemporal:
             expected = tau**2 * np.mean(losses)
             assert self_temporal_kd(student, labels, teacher=teacher).item() == pytest.approx(expected, rel=1e-10)
 
+    def test_reliable_steps_of_two_are_each_the_others_teacher(self) -> None:
+        """(3/4, 1/4) and (1/2, 1/2): (ln(4/3) / 2 + 3/4 ln 1.5 - ln 2 / 4) / 2, as in specification 5.5."""
+        steps = torch.tensor([[[LN3, 0.0]], [[0.0, 0.0]]], dtype=torch.float64)
+        found = self_temporal_kd(steps, torch.tensor([1]), tau=1.0, teacher="reliable")
+        assert found.item() == pytest.approx(0.137327, abs=SPEC)
+        assert self_temporal_kd(steps[:1], torch.tensor([1]), teacher="reliable").item() == 0
+
+    def test_reliable_steps_against_a_loop(self) -> None:
+        student, tau = 2 * randn(6, 4, 5, 3), 3.0
+        student[0, 1] = 0  # before the first spike
+        losses = []
+        for b in range(5):
+            z = student[:, b].numpy()
+            p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+            c, length = 1 + (p * np.log(p)).sum(1) / math.log(3), np.maximum(np.linalg.norm(z, axis=1), 1e-12)
+            for t in range(4):
+                others = [s for s in range(4) if s != t]
+                w = np.exp([c[s] * (z[t] @ z[s]) / length[t] / length[s] for s in others])
+                target = np.exp((w / w.sum()) @ z[others] / tau)
+                q = np.exp(z[t] / tau) / np.exp(z[t] / tau).sum()
+                losses.append((target / target.sum() * np.log(target / target.sum() / q)).sum())
+        found = self_temporal_kd(student, torch.tensor([0, 1, 2, 0, 1]), teacher="reliable")
+        assert found.item() == pytest.approx(tau**2 * np.mean(losses), rel=1e-10)
+
     def test_without_a_right_step(self) -> None:
         student = torch.tensor([[[0.0, 2.0]], [[0.0, 1.0]]], dtype=torch.float64)
         label = torch.tensor([0])
