@@ -1,4 +1,4 @@
-"""Methods that compare inner features of student and teacher, beside their logits."""
+"""Methods that compare inner features of student and teacher, or of the student with itself."""
 
 from __future__ import annotations
 
@@ -60,5 +60,37 @@ def bsd(*, feature_weight: NotNegative = 1.0, logit_weight: NotNegative = 1.0, k
             tet(0.0),
             LossSpec(loss="spectral_residual", weight=feature_weight),
             LossSpec(loss="spectral_logit", weight=logit_weight, options={"mode": kd_mode}),
+        )
+    )
+
+
+def tssd(
+    *,
+    temporal_weight: NotNegative = 1.0,
+    stage_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 3.0,
+    label_weight: NotNegative = 1.0,
+) -> MethodSpec:
+    """TSSD (arXiv 2406.07862): the student is its own teacher, over time and over depth. It needs no other.
+
+    Paper (abstract and summaries): a longer run of the student guides shorter ones, its final output guides a weak
+    classifier on an inner stage, and both stand beside the task. Reconstruction: the weak classifier, a dense layer on
+    the firing rates of the middle stage with a cross entropy of its own. Choice: the run over all steps guides the runs
+    over fewer of the same steps, output rates against output rates (published: training has more steps than the
+    deployed network); the weights, tau.
+
+    Args:
+        temporal_weight: weight of the whole run as teacher of the shorter runs.
+        stage_weight: weight of the final output as teacher of the weak classifier.
+        tau: temperature of both.
+        label_weight: weight of the labels within the loss of the weak classifier.
+    """
+    over_time = {"tau": tau, "teacher": "last", "rates": True}
+    over_depth = {"tau": tau, "label_weight": label_weight}
+    return MethodSpec(
+        losses=(
+            tet(0.0),
+            LossSpec(loss="self_temporal_kd", weight=temporal_weight, options=over_time),
+            LossSpec(loss="stage_self_kd", weight=stage_weight, options=over_depth),
         )
     )

@@ -26,6 +26,7 @@ def self_temporal_kd(
     tau: float = 3.0,
     teacher: TargetKind = "correct_mean",
     fallback: Fallback = "skip",
+    rates: bool = False,
 ) -> Tensor:
     """Temporal decoupling (ICML 2025, arXiv 2501.15925): the student's own logits as its teacher.
 
@@ -40,6 +41,7 @@ def self_temporal_kd(
             softmax_s(c_s cos(z_t, z_s)), with the `confidence` c of a step; the loss is 0 for T = 1. Of equal logits
             the first class counts; a step of zeros, before the first spike, is not right.
         fallback: what samples without a right step get: "skip" weight 0, "uniform" a uniform teacher, "mean" the mean.
+        rates: whether the logits z_t, spike counts so far, are compared as rates, T / t z_t.
 
     Returns:
         A scalar.
@@ -52,6 +54,9 @@ def self_temporal_kd(
     if student.ndim != 3 or not student.numel() or labels.shape != student.shape[1:2]:
         raise UserError(f"logits {tuple(student.shape)} and labels {tuple(labels.shape)} do not fit [T, B, K] and [B]")
     student = at_least_float32(student)
+    if rates:
+        steps = torch.arange(1, len(student) + 1, dtype=student.dtype, device=student.device)
+        student = student * (len(student) / steps)[:, None, None]
     detached = student.detach()
     weight = torch.ones(detached.shape[1], dtype=detached.dtype, device=detached.device)
     if teacher == "correct_mean":
@@ -89,6 +94,7 @@ class SelfTemporalKd(DistillationLoss):
         tau: temperature.
         teacher: "correct_mean", "mean", "last" or "reliable".
         fallback: "skip", "uniform" or "mean".
+        rates: whether spike counts are compared as rates.
     """
 
     def __init__(
@@ -98,11 +104,14 @@ class SelfTemporalKd(DistillationLoss):
         tau: PositiveFloat = 3.0,
         teacher: TargetKind = "correct_mean",
         fallback: Fallback = "skip",
+        rates: bool = False,
     ) -> None:
         super().__init__(sizes)
-        self.tau = tau
+        self.tau, self.rates = tau, rates
         self.teacher: TargetKind = teacher
         self.fallback: Fallback = fallback
 
     def forward(self, student: StudentLogits, labels: Labels) -> Tensor:
-        return self_temporal_kd(student, labels, tau=self.tau, teacher=self.teacher, fallback=self.fallback)
+        return self_temporal_kd(
+            student, labels, tau=self.tau, teacher=self.teacher, fallback=self.fallback, rates=self.rates
+        )

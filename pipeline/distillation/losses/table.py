@@ -20,6 +20,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import R
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import SlicedW2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import SpectralLogit
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_residual import SpectralResidual
+from spikeport.pipeline.distillation.losses.reconstructions.stage_self_kd import StageSelfKd
 from spikeport.pipeline.distillation.losses.selective_kd import SelectiveKd
 from spikeport.pipeline.distillation.losses.self_temporal_kd import SelfTemporalKd
 from spikeport.pipeline.distillation.losses.teacher_head_kd import TeacherHeadKd
@@ -35,6 +36,7 @@ RECONSTRUCTIONS: dict[str, type[DistillationLoss]] = {
     "sliced_w2": SlicedW2,
     "spectral_logit": SpectralLogit,
     "spectral_residual": SpectralResidual,
+    "stage_self_kd": StageSelfKd,
 }
 LOSSES: dict[str, type[DistillationLoss]] = {
     "tet": Tet,

@@ -16,7 +16,15 @@ from spikeport.pipeline.run.sections.distillation import Distillation
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
 D, TALL, WIDE = 8, 4, 3  # channels, height and width of the teacher's maps
-SIZES = Sizes(steps=T, classes=K, v_threshold=1.0, student_map=(C, H, W), teacher_map=(D, TALL, WIDE))
+STAGES = ((3, 5, 9), (5, 4, 8), (C, H, W))
+SIZES = Sizes(
+    steps=T,
+    classes=K,
+    v_threshold=1.0,
+    student_map=(C, H, W),
+    student_stages=STAGES,
+    teacher_map=(D, TALL, WIDE),
+)
 
 
 def step() -> StepInputs:
@@ -25,6 +33,7 @@ def step() -> StepInputs:
         features=randn(2, T, B, 9),
         labels=torch.arange(B) % K,
         maps=randn(3, T, B, C, H, W),
+        stages=tuple(randn(9, T, B, *shape).requires_grad_() for shape in STAGES),
         teacher=TeacherTargets(logits=randn(4, B, K), maps=randn(5, B, D, TALL, WIDE)),
     )
     return StepInputs(streams={"event": stream}, progress=0.3, generator=seeded(7))
@@ -121,3 +130,32 @@ def test_bsd() -> None:
     logits = (dct(gap, norm="ortho")[:, K // 2 :] ** 2).mean()
     expected = cross_entropy(stream) + 0.7 * features + 0.4 * logits
     np.testing.assert_allclose(trained(seen).total.detach(), expected, rtol=1e-5)
+
+
+def test_tssd() -> None:
+    """CE + a KL(z_T || T / t z_t) + b (c CE(w) + KL(z_T || w)), w on the rates of the second of three stages."""
+    options = {"temporal_weight": 0.7, "stage_weight": 0.4, "tau": 2.0, "label_weight": 0.3}
+    trained, seen = objective("tssd", **options), step()
+    stream = seen.streams["event"]
+    assert stream.stages is not None
+    logits = stream.logits.numpy()
+    over_time = np.mean([divergence(T / (t + 1) * logits[t], logits[-1], 2.0) for t in range(T)])
+    weight, bias = (one.detach().numpy() for one in trained.losses[2].parameters())
+    weak = np.einsum("tbchw->bc", stream.stages[1].detach().numpy()) / (T * 4 * 8) @ weight.T + bias
+    entropy = -np.mean([log_softmax(weak)[b, label] for b, label in enumerate(stream.labels.tolist())])
+    over_depth = 0.3 * entropy + divergence(weak, logits[-1], 2.0)
+    found = trained(seen)
+    expected = cross_entropy(stream) + 0.7 * over_time + 0.4 * over_depth
+    np.testing.assert_allclose(found.total.detach(), expected, rtol=1e-5)
+
+
+def test_the_weak_classifier_trains_its_stage_and_not_the_output() -> None:
+    trained, seen = objective("tssd", temporal_weight=0.0), step()
+    stream = seen.streams["event"]
+    stream.logits.requires_grad_()
+    assert stream.stages is not None
+    value = trained.losses[2].compute(stream, seen)
+    value.backward()
+    assert stream.logits.grad is None
+    heard = [each.grad is not None and bool(each.grad.any()) for each in stream.stages]
+    assert heard == [False, True, False]

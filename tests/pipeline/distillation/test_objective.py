@@ -209,12 +209,14 @@ class TestMethods:
             "bkdsnn",
             "bsd",
             "block-replacement",
+            "tssd",
             "synthetic-events",
         }
         assert {name for name in METHODS if not uses_teacher(method_spec(Distillation(method=name)))} == {
             "baseline",
             "he2024",
             "tmkt",
+            "tssd",
         }
         assert {name for name in METHODS if method_spec(Distillation(method=name)).pretrains} == {"synthetic-events"}
 

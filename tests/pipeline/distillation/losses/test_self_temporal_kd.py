@@ -75,6 +75,16 @@ class TestSelfTemporal:
         mean = logit_kd(student, student.mean(0), tau=3.0)
         assert self_temporal_kd(student, label, fallback="mean").item() == pytest.approx(mean.item())
 
+    def test_counts_as_rates(self) -> None:
+        """By hand, T = 2: counts (1, 0) after one step are (2, 0) as a rate of two. Even firing is at rest."""
+        counts, label = torch.tensor([[[1.0, 0.0]], [[1.0, 2.0]]], dtype=torch.float64), torch.tensor([0])
+        p, q = (np.exp(z) / np.exp(z).sum() for z in (np.array([1.0, 2.0]), np.array([2.0, 0.0])))
+        found = self_temporal_kd(counts, label, tau=1.0, teacher="last", rates=True)
+        assert found.item() == pytest.approx((p * np.log(p / q)).sum() / 2)
+        even = torch.arange(1, 6, dtype=torch.float64)[:, None, None] * torch.tensor([[0.5, 1.0, 0.0]])
+        assert self_temporal_kd(even, label, teacher="last", rates=True).item() == pytest.approx(0, abs=1e-12)
+        assert self_temporal_kd(even, label, teacher="last").item() > 0.1
+
     @pytest.mark.parametrize("fallback", ["skip", "uniform", "mean"])
     def test_a_silent_student(self, fallback: str) -> None:
         student = torch.zeros(3, 4, 5, requires_grad=True)

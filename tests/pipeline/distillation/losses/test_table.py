@@ -199,6 +199,8 @@ def test_teacher_head_kd_is_distillation_through_the_teachers_head() -> None:
         ("sliced_w2", {}, "compares maps"),
         ("spectral_residual", {}, "compares maps"),
         ("block_replacement_kd", {}, "stages of the student, and its layers have no places"),
+        ("stage_self_kd", {}, "this student has no maps"),
+        ("stage_self_kd", {"stage": 2}, "reads stage 2, and the student has 2"),
         ("feature_kd", {}, "compares embedding"),
     ],
 )
