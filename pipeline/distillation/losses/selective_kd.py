@@ -66,11 +66,11 @@ def selective_kd(
     if equalize:
         confused = (missed & ~silent)[..., None]
         right = functional.one_hot(labels, steps.shape[-1]).bool()
-        rival = functional.one_hot(found, steps.shape[-1]).bool()
+        confusion = functional.one_hot(found, steps.shape[-1]).bool()
         target = target.expand_as(steps)
-        lower = torch.minimum(_of(target, right), _of(target, rival))
-        target = torch.where(confused & (right | rival), lower, target)
-        steps = torch.where(confused & rival, _of(steps, right), steps)
+        lower = torch.minimum(_of(target, right), _of(target, confusion))
+        target = torch.where(confused & (right | confusion), lower, target)
+        steps = torch.where(confused & confusion, _of(steps, right), steps)
     log_p = torch.log_softmax(target / tau, dim=-1).expand_as(steps)
     divergence = kl(log_p, torch.log_softmax(steps / tau, dim=-1))
     return tau**2 * torch.where(selected, divergence, 0.0).mean()
