@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from spikeport.errors import UserError
+from spikeport.pipeline.models.batch_norm_through_time import BatchNormThroughTime
 from spikeport.pipeline.models.batch_rms_norm import BatchRMSNorm
 from spikeport.pipeline.models.students.base import BranchedBlock, Student
 
@@ -17,14 +19,21 @@ def fold_batch_norm(student: Student) -> Student:
     w' = w g and b' = beta + (b - mean) g with g = gamma / sqrt(var + eps), exact up to float32 rounding of the
     weights. A norm without shift leaves no bias: w' = w g. The static head is dropped.
 
+    Batch norm through time folds where it is the same in every step.
+
     Args:
         student: a float student.
+
+    Raises:
+        UserError: batch norm through time differs from step to step.
     """
     folded = copy.deepcopy(student).eval()
     layers: dict[str, nn.Module] = {}
     before: nn.Module | None = None
     waiting: nn.BatchNorm1d | None = None
     for name, layer in folded.backbone.items():
+        if isinstance(layer, BatchNormThroughTime):
+            layer = _of_all_steps(name, layer)
         if isinstance(layer, BranchedBlock):
             layer.fold_norms(_folded)
             layers[name] = layer
@@ -47,6 +56,20 @@ def fold_batch_norm(student: Student) -> Student:
         _fold_behind(waiting, head)
     heads = nn.ModuleDict({"event": head})
     return Student(nn.ModuleDict(layers), heads, folded.output_neurons).eval()
+
+
+def _of_all_steps(name: str, norms: BatchNormThroughTime) -> nn.BatchNorm1d | nn.BatchNorm2d:
+    """The norm of every step. Raises UserError where they differ."""
+    first, *others = [norm for norm in norms.norms if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    wanted = _gain_and_shift(first)
+    if not all(torch.equal(*pair) for norm in others for pair in zip(_gain_and_shift(norm), wanted, strict=True)):
+        raise UserError(
+            f"the norms of {name} differ from step to step and do not fold into one layer",
+            where="student.norm_steps",
+            cause="weights on the chip do not change from step to step",
+            hint="use the student in float, or train one with student.norm_steps = 0",
+        )
+    return first
 
 
 def _fold_into(synapse: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
@@ -82,7 +105,7 @@ def _gain_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tens
     assert mean is not None  # students' norms keep statistics
     assert variance is not None
     gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
-    return gain, norm.bias.double() - mean.double() * gain
+    return gain, (0 if norm.bias is None else norm.bias.double()) - mean.double() * gain
 
 
 def _scale_rows(synapse: nn.Conv2d | nn.Linear, gain: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.teachers.base import Teacher
-from spikeport.pipeline.models.teachers.spiking import EVENT_CHANNELS
+from spikeport.pipeline.models.teachers.spiking import EVENT_CHANNELS, SpikingTeacher
 from spikeport.values import ImageShape, Shape
 
 
@@ -39,7 +39,7 @@ def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
     training = student.training
     student.eval()
     with torch.no_grad():
-        output = student(_zeros(student, (1, 1, *input_shape)))
+        output = student(_zeros(student, (student.norm_steps or 1, 1, *input_shape)))
     student.train(training)
     return _sizes(output.maps, output.embedding, output.stages)
 
@@ -51,7 +51,8 @@ def teacher_sizes(teacher: Teacher, input_shape: ImageShape) -> NetworkSizes:
         teacher: the teacher.
         input_shape: `(3, H, W)` of its images, or of a frame if its inputs are events.
     """
-    events = (1, 1, EVENT_CHANNELS, *input_shape[1:])
+    steps = teacher.student.norm_steps or 1 if isinstance(teacher, SpikingTeacher) else 1
+    events = (steps, 1, EVENT_CHANNELS, *input_shape[1:])
     output = teacher.predict(_zeros(teacher, events if teacher.input_kind == "events" else (1, *input_shape)))
     return _sizes(output.maps, output.embedding, output.stages)
 

@@ -70,7 +70,9 @@ def _sync_forward(norm: _BatchNorm, x: Tensor) -> Tensor:
             norm.running_var.lerp_(variance * count / (count - 1), momentum)
     normalized = centered * torch.rsqrt(variance + norm.eps).view(shape)
     if norm.affine:
-        normalized = normalized * norm.weight.view(shape) + norm.bias.view(shape)
+        normalized = normalized * norm.weight.view(shape)
+    if norm.affine and norm.bias is not None:
+        normalized = normalized + norm.bias.view(shape)
     return normalized.to(x.dtype)
 
 

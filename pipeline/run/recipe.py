@@ -56,6 +56,14 @@ class Recipe(Section):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _norms_are_for_the_steps_of_the_frames(self) -> Recipe:
+        if self.student.norm_steps not in (0, self.data.steps):
+            raise ValueError(
+                f"student.norm_steps = {self.student.norm_steps} must be data.steps, {self.data.steps}, or 0"
+            )
+        return self
+
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods that train a student of this run: its own, and `baseline` for comparison."""

@@ -52,7 +52,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         check_teacher(recipe.teacher, recipe.data.frame_size)
     check_plugins(recipe.training)
     student_origin(recipe)
-    return check_student(recipe.student, recipe.data.frame_shape, for_netx=for_netx).for_netx
+    return check_student(recipe.student, recipe.data.frame_shape, for_netx=for_netx)
 
 
 def _check_settings(recipe: Recipe) -> None:

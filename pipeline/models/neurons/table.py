@@ -7,6 +7,7 @@ from torch import nn
 
 from spikeport.errors import UserError
 from spikeport.factory import is_factory, load_object
+from spikeport.pipeline.models.batch_norm_through_time import BatchNormThroughTime
 from spikeport.pipeline.models.neurons.base import LoihiNeuron, NeuronModel, Place
 from spikeport.pipeline.models.neurons.leaky import Leaky
 from spikeport.pipeline.models.neurons.recurrent import Recurrent
@@ -56,8 +57,10 @@ def make_neurons(recipe: StudentRecipe, size: int, place: Place) -> LoihiNeuron:
         return _model_at(recipe, place).make(recipe, size)
 
 
-def make_norm(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module], place: Place) -> nn.Module:
-    """The norm before `make_neurons`.
+def make_norm(
+    recipe: StudentRecipe, channels: int, batch_norm: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], place: Place
+) -> nn.Module:
+    """The norm before `make_neurons`; with `norm_steps` batch norm through time.
 
     Args:
         recipe: `[student]`.
@@ -65,6 +68,8 @@ def make_norm(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module],
         batch_norm: class of the norm.
         place: the kind of layer.
     """
+    if recipe.norm_steps:
+        return BatchNormThroughTime(channels, recipe.norm_steps, batch_norm)
     return _model_at(recipe, place).make_norm(channels, batch_norm)
 
 

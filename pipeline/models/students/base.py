@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 from torch import Tensor, nn
 
+from spikeport.errors import UserError
 from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.network.fixed_point import WEIGHT_LIMIT
 from spikeport.pipeline.data.frames.inputs import as_input
+from spikeport.pipeline.models.batch_norm_through_time import BatchNormThroughTime
 from spikeport.pipeline.models.neurons.base import LoihiNeuron, Synapse
 from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
 
@@ -140,11 +142,16 @@ class Student(DeployedNetwork):
         backbone: layers in order, by name.
         heads: dense layers by stream, "event" and, unless both streams share it, "static".
         output_neurons: the output neurons.
+
+    Attributes:
+        norm_steps: number of steps of all frames, with batch norm through time; else 0, and any number may be given.
     """
 
     def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_neurons: LoihiNeuron) -> None:
         super().__init__()
         self.backbone, self.heads, self.output_neurons = backbone, heads, output_neurons
+        through_time = (layer for layer in backbone.values() if isinstance(layer, BatchNormThroughTime))
+        self.norm_steps = max((layer.steps for layer in through_time), default=0)
 
     def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
         """Runs frames through the backbone and one head.
@@ -152,8 +159,17 @@ class Student(DeployedNetwork):
         Args:
             frames: `[T, B, C, H, W]` or `[T, B, N]`, events of 0 and 1 (float or uint8), or a static clip of values.
             head: stream whose head is used.
+
+        Raises:
+            UserError: batch norm through time has norms for another number of steps.
         """
         steps, batch = frames.shape[:2]
+        if self.norm_steps not in (0, steps):
+            raise UserError(
+                f"a student with norms for {self.norm_steps} steps is given frames of {steps}",
+                where="student.norm_steps",
+                hint="give it recordings of as many steps as it was trained on",
+            )
         flat = as_input(frames).flatten(0, 1)
         features, layer_spikes = frames, []
         layers = list(self.backbone.values())

@@ -82,32 +82,39 @@ def build_student(
     """
     network = student_network(recipe.network)
     network.check_neuron(recipe)
+    network.check_norm(recipe)
     return network.build(recipe, input_shape, classes, shared_head=shared_head, norm=norm)
 
 
-def check_student(recipe: StudentRecipe, input_shape: Shape, *, for_netx: bool) -> StudentNetwork:
-    """Checks a student before training starts; returns its entry of the table.
+def check_student(recipe: StudentRecipe, input_shape: Shape, *, for_netx: bool) -> bool:
+    """Checks a student before training starts.
 
     Args:
         recipe: `[student]`.
         input_shape: `(C, H, W)`, or `(N,)`, of a frame.
         for_netx: whether it must be able to go to the chip.
 
+    Returns:
+        Whether it can go to the chip.
+
     Raises:
         UserError: the name is unknown, the frames do not fit, it needs too much memory, or it cannot go to the chip.
     """
     network = student_network(recipe.network)
     network.check_neuron(recipe)
-    if for_netx and not network.for_netx:
-        deployable = [name for name, other in STUDENTS.items() if other.for_netx]
+    network.check_norm(recipe)
+    key, why = network.why_not_netx(recipe)
+    if for_netx and why:
+        deployable = ", ".join(name for name, other in STUDENTS.items() if other.for_netx)
         raise UserError(
-            f"a {recipe.network} is not for netx",
-            where=WHERE,
-            cause=network.not_for_netx,
-            hint=f"train it in float with spikeport train, or use one of {', '.join(deployable)}",
+            f"a {recipe.network} is not for netx" if key == WHERE else f"{key} = {recipe.norm_steps} is not for netx",
+            where=key,
+            cause=why,
+            hint="train it in float with spikeport train, or "
+            + (f"use one of {deployable}" if key == WHERE else f"set {key} = 0"),
         )
     network.check(recipe, input_shape, for_netx=for_netx)
-    return network
+    return not why
 
 
 def list_students() -> list[StudentRow]:

@@ -21,7 +21,7 @@ class Conv(StudentNetwork):
     """Convolution blocks, an optional hidden dense layer, output neurons."""
 
     summary = "convolution blocks that halve the frame by stride or average pool"
-    options = ("channels", "kernel", "downsample", "hidden")
+    options = ("channels", "kernel", "downsample", "hidden", "norm_steps")
 
     def places(self, recipe: StudentRecipe) -> frozenset[Place]:
         return frozenset({"conv", "output", *(("dense",) if recipe.hidden else ())})
@@ -50,7 +50,7 @@ class VggSnn(StudentNetwork):
     """
 
     summary = "eight convolutions and four average pools"
-    options = ("width",)
+    options = ("width", "norm_steps")
 
     def places(self, recipe: StudentRecipe) -> frozenset[Place]:
         return frozenset({"conv", "output"})

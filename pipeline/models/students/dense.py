@@ -19,7 +19,7 @@ class Mlp(StudentNetwork):
     """The flattened frame or the channels, dense layers of `layers` neurons with batch norm, output neurons."""
 
     summary = "dense layers on the flattened frame, or on the channels of a one-dimensional input"
-    options = ("layers",)
+    options = ("layers", "norm_steps")
 
     def places(self, recipe: StudentRecipe) -> frozenset[Place]:
         return frozenset({"dense", "output"})
@@ -35,7 +35,7 @@ class ConvMlp(StudentNetwork):
     """Flattened convolution blocks as in `Conv` (none with `channels = []`), then as in `Mlp`."""
 
     summary = "convolution blocks, then dense layers"
-    options = ("channels", "kernel", "downsample", "layers")
+    options = ("channels", "kernel", "downsample", "layers", "norm_steps")
 
     def places(self, recipe: StudentRecipe) -> frozenset[Place]:
         return frozenset({"dense", "output", *(("conv",) if recipe.channels else ())})

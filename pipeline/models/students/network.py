@@ -86,6 +86,33 @@ class StudentNetwork(ABC):
             student = self.build(recipe, input_shape, PROBE_CLASSES, shared_head=True)
         check_weights_fit(student, "student", "lower student.channels, layers, hidden, kernel or width")
 
+    def why_not_netx(self, recipe: StudentRecipe) -> tuple[str, str]:
+        """The key of the recipe that keeps the student from the chip, and why; both empty if nothing does.
+
+        Args:
+            recipe: `[student]`.
+        """
+        if recipe.norm_steps > 1:
+            return "student.norm_steps", "weights on the chip do not change from step to step, as the gains of BNTT do"
+        return (WHERE, self.not_for_netx) if self.not_for_netx else ("", "")
+
+    def check_norm(self, recipe: StudentRecipe) -> None:
+        """Checks `student.norm_steps`.
+
+        Args:
+            recipe: `[student]`.
+
+        Raises:
+            UserError: the network cannot have a norm of each step.
+        """
+        if recipe.norm_steps and "norm_steps" not in self.options:
+            raise UserError(
+                f"a {recipe.network} has no batch norm through time",
+                where="student.norm_steps",
+                cause="residual blocks need the shift of a norm, which BNTT lacks, and own students bring their norms",
+                hint="set it to 0, or use student.network = conv, vgg-snn, mlp or conv-mlp",
+            )
+
     def check_neuron(self, recipe: StudentRecipe) -> None:
         """Checks `student.neuron`.
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from spikeport.pipeline.run.sections.fields import (
     RECORDING,
+    STEPS,
     Count,
     ExpandedPath,
     FractionBelowOne,
@@ -83,7 +84,7 @@ class Data(Section):
         default=None,
         description="shd, ssc, own factories: channels of a one-dimensional input, in place of height and width",
     )
-    steps: Annotated[int, Field(ge=1, le=1024)] = Field(default=10, description="time steps: frames of a recording")
+    steps: Annotated[int, Field(ge=1, le=STEPS)] = Field(default=10, description="time steps: frames of a recording")
     step_us: FrameTime = Field(default=30_000, description="duration of one time step in microseconds")
     window: Literal["first", "last", "centre", "whole"] = Field(
         default="first",

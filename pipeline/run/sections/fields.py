@@ -13,6 +13,7 @@ from spikeport.paths import expanded
 
 SIDE = 4096  # pixels; the largest event sensors have 1,280 x 720
 RECORDING = 2**30  # values of one recording's frames, each a byte while they are unpacked
+STEPS = 1024  # frames of a recording
 FRAME_US = 3_600_000_000  # an hour; 1,024 of them still count in 64 bits
 NEURONS = 2**16  # channels or neurons of one layer
 LAYERS = 64
@@ -79,6 +80,7 @@ Batch = Annotated[int, Field(ge=1, le=BATCH)]
 BatchOrZero = Annotated[int, Field(ge=0, le=BATCH)]
 Epochs = Annotated[int, Field(ge=1, le=EPOCHS)]
 EpochsOrZero = Annotated[int, Field(ge=0, le=EPOCHS)]
+StepsOrZero = Annotated[int, Field(ge=0, le=STEPS)]
 Count = Annotated[int, Field(ge=0, le=COUNT)]
 Seed = Annotated[int, Field(ge=0, le=SEED)]
 SignedSeed = Annotated[int, Field(ge=-SEED, le=SEED)]

@@ -25,6 +25,7 @@ from spikeport.pipeline.run.sections.fields import (
     RedGreenBlue,
     Section,
     SideOrZero,
+    StepsOrZero,
     Width,
 )
 
@@ -74,6 +75,11 @@ class Student(Section):
     layers: Layers = Field(default=(128,), description="mlp, conv-mlp: neurons of each dense layer")
     width: Width = Field(
         default=1.0, description="vgg-snn and residual networks: factor of the published numbers of channels"
+    )
+    norm_steps: StepsOrZero = Field(
+        default=0,
+        description="batch norm through time (BNTT): data.steps for statistics and gains of each time step, which "
+        "only float training can have; 0: one batch norm for all steps",
     )
     neuron: str = Field(
         default="leaky",

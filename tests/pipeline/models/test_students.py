@@ -237,11 +237,11 @@ def test_a_spiking_block_adds_currents_step_by_step() -> None:
 
 def test_a_student_that_is_not_for_netx_says_so_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe(student={"network": "resnet18-snn"}).student
-    assert check_student(recipe, (2, 34, 34), for_netx=True).for_netx
+    assert check_student(recipe, (2, 34, 34), for_netx=True)
     monkeypatch.setattr(STUDENTS["resnet18-snn"], "not_for_netx", "its neurons are none of the chip's")
     with pytest.raises(UserError, match=r"not for netx.*none of the chip's.*spikeport train.*vgg-snn"):
         check_student(recipe, (2, 34, 34), for_netx=True)
-    assert not check_student(recipe, (2, 34, 34), for_netx=False).for_netx
+    assert not check_student(recipe, (2, 34, 34), for_netx=False)
 
 
 @pytest.mark.parametrize(
