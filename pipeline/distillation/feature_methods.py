@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, tet
 from spikeport.pipeline.run.sections.distillation import LossSpec
@@ -60,6 +60,38 @@ def bsd(*, feature_weight: NotNegative = 1.0, logit_weight: NotNegative = 1.0, k
             tet(0.0),
             LossSpec(loss="spectral_residual", weight=feature_weight),
             LossSpec(loss="spectral_logit", weight=logit_weight, options={"mode": kd_mode}),
+        )
+    )
+
+
+def sastc(
+    *,
+    kd_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 4.0,
+    kd_mode: KdMode = "mean",
+    stage_weight: NotNegative = 100.0,
+    width: PositiveInt = 64,
+) -> MethodSpec:
+    """SASTC (AAAI 2025, arXiv 2501.08049): cross entropy, logits, and all pairs of stages under a learned attention.
+
+    Paper (released code): the three losses, tau 4, the mean over time for logits, weight 100 of the stages, attention
+    for each sample and step, the regressors' convolutions. Choice: the attention reads the similarities of a sample
+    sorted and averaged to `width` numbers, so that batches may have any size (published: one number for each sample of
+    a full batch, and smaller batches are left out); group norm in place of batch norm in the regressors; cross entropy
+    at every step. It trains a regressor for each pair of stages, so a step takes longer than with other methods.
+
+    Args:
+        kd_weight: weight of the logit distillation.
+        tau: temperature of the logits.
+        kd_mode: logits that are compared: their mean over time, those of each step, or those of the last step.
+        stage_weight: weight of the pairs of stages.
+        width: numbers that the similarities of a sample to its batch are averaged to.
+    """
+    return MethodSpec(
+        losses=(
+            tet(0.0),
+            LossSpec(loss="logit_kd", weight=kd_weight, options={"tau": tau, "mode": kd_mode}),
+            LossSpec(loss="stage_attention_kd", weight=stage_weight, options={"width": width}),
         )
     )
 

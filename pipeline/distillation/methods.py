@@ -16,7 +16,7 @@ from typing import Literal
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.block_methods import block_replacement
-from spikeport.pipeline.distillation.feature_methods import bkdsnn, bsd, tssd
+from spikeport.pipeline.distillation.feature_methods import bkdsnn, bsd, sastc, tssd
 from spikeport.pipeline.distillation.hybrid_methods import ckd, ckd_events, he2024, tmkt
 from spikeport.pipeline.distillation.method_parts import KdMode, MethodSpec, Share, tet
 from spikeport.pipeline.run.sections.distillation import LossSpec
@@ -216,6 +216,7 @@ METHODS: dict[str, Callable[..., MethodSpec]] = {
     "bkdsnn": bkdsnn,
     "bsd": bsd,
     "block-replacement": block_replacement,
+    "sastc": sastc,
     "tssd": tssd,
     "synthetic-events": synthetic_events,
 }

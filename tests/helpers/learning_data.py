@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
+from spikeport.pipeline.models.teachers.cnn import CnnTeacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import parse_recipe
 
@@ -43,6 +45,13 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     return parse_recipe(values, where="tiny")
+
+
+def tiny_teacher() -> CnnTeacher:
+    """Two convolutions, a stage each, with weights of torch's global generator."""
+    features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(5, 4, 3, stride=2, padding=1))
+    head = nn.Linear(4 * -(-HEIGHT // 2) * -(-WIDTH // 2), len(CLASSES))
+    return CnnTeacher(features, nn.Flatten(), head, stages=(1, 2))
 
 
 def _events(rng: np.random.Generator, count: int, name: str, paired_images: bool) -> EventSplit:

@@ -23,6 +23,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.spectral_residual im
 from spikeport.pipeline.distillation.losses.reconstructions.stage_self_kd import StageSelfKd
 from spikeport.pipeline.distillation.losses.selective_kd import SelectiveKd
 from spikeport.pipeline.distillation.losses.self_temporal_kd import SelfTemporalKd
+from spikeport.pipeline.distillation.losses.stage_attention_kd import StageAttentionKd
 from spikeport.pipeline.distillation.losses.teacher_head_kd import TeacherHeadKd
 from spikeport.pipeline.distillation.losses.tet import Tet
 from spikeport.pipeline.distillation.options import check_options
@@ -48,6 +49,7 @@ LOSSES: dict[str, type[DistillationLoss]] = {
     "block_replacement_kd": BlockReplacementKd,
     "cam_kd": CamKd,
     "feature_kd": FeatureKd,
+    "stage_attention_kd": StageAttentionKd,
     "cka_alignment": CkaAlignmentLoss,
     "mmd_alignment": MmdAlignmentLoss,
     **RECONSTRUCTIONS,

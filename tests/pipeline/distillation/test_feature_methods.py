@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from loss_inputs import randn, seeded
 from scipy.fft import dct, dctn
 from scipy.signal import correlate
 from torch import Tensor, nn
 
+from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.distillation.objective import Objective
@@ -24,17 +29,23 @@ SIZES = Sizes(
     student_map=(C, H, W),
     student_stages=STAGES,
     teacher_map=(D, TALL, WIDE),
+    teacher_stages=((4, 8, 6), (D, TALL, WIDE)),
 )
 
 
-def step() -> StepInputs:
+def step(batch: int = B) -> StepInputs:
+    teacher = TeacherTargets(
+        logits=randn(4, batch, K),
+        maps=randn(5, batch, D, TALL, WIDE),
+        stages=tuple(randn(6, batch, *shape) for shape in SIZES.teacher_stages or ()),
+    )
     stream = Stream(
-        logits=randn(1, T, B, K),
-        features=randn(2, T, B, 9),
-        labels=torch.arange(B) % K,
-        maps=randn(3, T, B, C, H, W),
-        stages=tuple(randn(9, T, B, *shape).requires_grad_() for shape in STAGES),
-        teacher=TeacherTargets(logits=randn(4, B, K), maps=randn(5, B, D, TALL, WIDE)),
+        logits=randn(1, T, batch, K),
+        features=randn(2, T, batch, 9),
+        labels=torch.arange(batch) % K,
+        maps=randn(3, T, batch, C, H, W),
+        stages=tuple(randn(9, T, batch, *shape).requires_grad_() for shape in STAGES),
+        teacher=teacher,
     )
     return StepInputs(streams={"event": stream}, progress=0.3, generator=seeded(7))
 
@@ -58,15 +69,15 @@ def divergence(student: np.ndarray, teacher: np.ndarray, tau: float) -> float:
     return float(tau**2 * (np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
 
 
-def pooled(maps: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Means of even parts, of which the last may overlap, as adaptive average pooling has them."""
+def pooled(maps: np.ndarray, height: int, width: int, reduce: Callable = np.mean) -> np.ndarray:
+    """Means of even parts, which may overlap, as adaptive pooling has them."""
     tall, wide = maps.shape[-2:]
     found = np.empty((*maps.shape[:-2], height, width))
     for y in range(height):
         for x in range(width):
             rows = slice(y * tall // height, -(-(y + 1) * tall // height))
             columns = slice(x * wide // width, -(-(x + 1) * wide // width))
-            found[..., y, x] = maps[..., rows, columns].mean((-2, -1))
+            found[..., y, x] = reduce(maps[..., rows, columns], axis=(-2, -1))
     return found
 
 
@@ -159,3 +170,78 @@ def test_the_weak_classifier_trains_its_stage_and_not_the_output() -> None:
     assert stream.logits.grad is None
     heard = [each.grad is not None and bool(each.grad.any()) for each in stream.stages]
     assert heard == [False, True, False]
+
+
+def embedded(maps: np.ndarray, network: nn.Module, width: int) -> np.ndarray:
+    """Unit vectors `[B, E]` of one stage at one step, a sample at a time."""
+    flat = maps.reshape(len(maps), -1)
+    first, second = (network.get_submodule(name) for name in "02")
+    found = []
+    for sample in flat:
+        row = np.sort([sample @ other / len(sample) for other in flat])[::-1]
+        profile = pooled(row[None], 1, width)[0]
+        inner = np.maximum(first.weight.detach().numpy() @ profile + first.bias.detach().numpy(), 0)
+        outer = second.weight.detach().numpy() @ inner + second.bias.detach().numpy()
+        found.append(outer / np.linalg.norm(outer))
+    return np.array(found)
+
+
+def regressed(maps: np.ndarray, network: nn.Module) -> np.ndarray:
+    """Convolution, one group's norm, ReLU, and a mix of channels."""
+    first, last = network.get_submodule("0").weight, network.get_submodule("3").weight
+    inner = convolved(maps, first, torch.zeros(len(first)))
+    mean, spread = (fold(inner, axis=(1, 2, 3), keepdims=True) for fold in (np.mean, np.var))
+    inner = np.maximum((inner - mean) / np.sqrt(spread + 1e-5), 0)
+    return np.einsum("dc,bchw->bdhw", last.detach().numpy()[..., 0, 0], inner)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_sastc(batch: int) -> None:
+    """CE + a KL of the means over time + b mean_tbi sum_j softmax_j(q k) MSE, for any size of the batch."""
+    width = 8
+    trained = objective("sastc", kd_weight=0.7, tau=3.0, stage_weight=0.4, width=width)
+    seen, loss = step(batch), trained.losses[2]
+    stream = seen.streams["event"]
+    assert stream.teacher is not None
+    theirs = [each.numpy() for each in stream.teacher.stages or ()]
+    keys = [embedded(maps, net, width) for maps, net in zip(theirs, loss.keys, strict=True)]
+    terms = []
+    regressors = iter(loss.regressors)
+    for ours, net in zip(stream.stages or (), loss.queries, strict=True):
+        row = [next(regressors) for _ in theirs]
+        for maps in ours.detach().numpy():
+            query = embedded(maps, net, width)
+            energies = np.exp([(query * key).sum(1) for key in keys])
+            distances = []
+            for other, regressor in zip(theirs, row, strict=True):
+                size = [min(sides) for sides in zip(maps.shape[2:], other.shape[2:], strict=True)]
+                found = regressed(pooled(maps, *size, np.max), regressor)
+                distances.append(((found - pooled(other, *size)) ** 2).mean((1, 2, 3)))
+            terms.append((energies / energies.sum(0) * distances).sum(0).mean())
+    logits = divergence(stream.logits.mean(0).numpy(), stream.teacher.logits.numpy(), 3.0)
+    found = trained(seen)
+    expected = cross_entropy(stream) + 0.7 * logits + 0.4 * np.mean(terms)
+    np.testing.assert_allclose(found.total.detach(), expected, rtol=1e-5)
+    found.total.backward()
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in (*stream.stages, *trained.parameters()))
+
+
+def test_the_order_of_samples_does_not_matter_to_sastc() -> None:
+    trained, seen, order = objective("sastc"), step(), [3, 0, 4, 1, 2]
+    stream = seen.streams["event"]
+    assert stream.teacher is not None
+    moved = replace(
+        stream,
+        stages=tuple(each[:, order] for each in stream.stages or ()),
+        teacher=replace(stream.teacher, stages=tuple(each[order] for each in stream.teacher.stages or ())),
+    )
+    values = [trained.losses[2].compute(each, seen) for each in (stream, moved)]
+    torch.testing.assert_close(values[0], values[1])
+
+
+def test_sastc_refuses_a_network_of_one_stage() -> None:
+    spec = method_spec(Distillation(method="sastc"))
+    with pytest.raises(UserError, match=r"several stages of the teacher, and this teacher shows one.*Hint: use a"):
+        Objective(spec, replace(SIZES, teacher_stages=((D, TALL, WIDE),)))
+    with pytest.raises(UserError, match=r"several stages of the student, and this student shows one"):
+        Objective(spec, replace(SIZES, student_stages=((C, H, W),)))

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
-from torch import Tensor, nn
+from learning_data import STEPS, tiny_dataset, tiny_recipe, tiny_teacher
+from torch import Tensor
 
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.netx.write import read_netx, write_netx
@@ -18,7 +18,6 @@ from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.distillation.objective import uses_teacher
 from spikeport.pipeline.models.students.inference import predict_spikes
-from spikeport.pipeline.models.teachers.cnn import CnnTeacher
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.scaling import scales
 from spikeport.pipeline.training.train import initial_student, train_student
@@ -42,8 +41,7 @@ def test_a_method_goes_from_training_to_the_file(method: str, tmp_path: Path) ->
     )
     data, spec = tiny_dataset(train=24, paired_images=True), method_spec(recipe.distillation)
     torch.manual_seed(0)
-    features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1))
-    teacher = CnnTeacher(features, nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3), stages=(1,))
+    teacher = tiny_teacher()
     given = {"teacher": teacher if uses_teacher(spec) else None, "synthesizer": Bright()}
     student = train_student(recipe, data, given["teacher"], method, tmp_path / "float", synthesizer=Bright())
     assert student.state_dict().keys() == initial_student(recipe, data).state_dict().keys()  # heads of losses are gone

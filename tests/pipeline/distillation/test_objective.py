@@ -208,6 +208,7 @@ class TestMethods:
             "hta",
             "bkdsnn",
             "bsd",
+            "sastc",
             "block-replacement",
             "tssd",
             "synthetic-events",

@@ -39,8 +39,8 @@ SIZES = Sizes(
     student_embedding=10,
     teacher_map=(8, 4, 3),
     teacher_embedding=9,
-    student_stages=((C, H, W),),
-    teacher_stages=((8, 4, 3),),
+    student_stages=((2, 4, 9), (C, H, W)),
+    teacher_stages=((5, 6, 7), (8, 4, 3)),
     teacher_tail=True,
 )
 
@@ -58,7 +58,7 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         embedding=randn(3, *steps, B, 9),
         head=nn.Linear(9, K),
         head_weight=randn(4, K, 8),
-        stages=(randn(2, *steps, B, 8, 4, 3),),
+        stages=(randn(10, *steps, B, 5, 6, 7), randn(2, *steps, B, 8, 4, 3)),
         tail=lambda _, maps: maps.mean((2, 3))[:, :K],
     )
     return Stream(
@@ -69,7 +69,7 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         embedding=randn(8, T, B, 10).requires_grad_(),
         teacher=teacher,
         replaced=torch.arange(T)[:, None] >= torch.arange(B) % 4,
-        stages=(randn(7, T, B, C, H, W).requires_grad_(),),
+        stages=(randn(11, T, B, 2, 4, 9).requires_grad_(), randn(7, T, B, C, H, W).requires_grad_()),
     )
 
 
@@ -101,7 +101,8 @@ def test_a_spiking_teacher_with_equal_steps(name: str, options: dict) -> None:
     targets = once.teacher
     assert targets is not None
     repeated = [one.expand(T, *one.shape) for one in (targets.logits, targets.maps, targets.embedding)]
-    again = replace(always.teacher, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
+    stages = tuple(each.expand(T, *each.shape) for each in targets.stages or ())
+    again = replace(always.teacher, logits=repeated[0], maps=repeated[1], embedding=repeated[2], stages=stages)
     one = replace(once, teacher=again)
     values = [build(name, **options).compute(each, step(each)) for each in (once, one)]
     torch.testing.assert_close(values[1], values[0])

@@ -91,6 +91,8 @@ def test_refusals(case: str) -> None:
         ("teacher_head_kd", {"tau": 0.0}),
         ("sliced_w2", {"directions": 0}),
         ("feature_kd", {"blur": 1.0}),
+        ("stage_attention_kd", {"width": 0}),
+        ("stage_self_kd", {"stage": -1}),
         ("cka_alignment", {"max_alpha": 1.5}),
         ("cka_alignment", {"coefficients": -1.0}),
         ("mmd_alignment", {"sigma": 0.0}),

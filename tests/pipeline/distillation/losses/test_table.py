@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning_data import HEIGHT, WIDTH, tiny_dataset, tiny_recipe
+from learning_data import tiny_dataset, tiny_recipe, tiny_teacher
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
@@ -22,7 +22,6 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.table import LOSSES, RECONSTRUCTIONS, build_loss, check_loss, loss_class
 from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
-from spikeport.pipeline.models.teachers.cnn import CnnTeacher
 from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.training.train import train_student
 
@@ -200,6 +199,7 @@ def test_teacher_head_kd_is_distillation_through_the_teachers_head() -> None:
         ("spectral_residual", {}, "compares maps"),
         ("block_replacement_kd", {}, "stages of the student, and its layers have no places"),
         ("stage_self_kd", {}, "this student has no maps"),
+        ("stage_attention_kd", {}, "several stages of the student, and this student shows none"),
         ("stage_self_kd", {"stage": 2}, "reads stage 2, and the student has 2"),
         ("feature_kd", {}, "compares embedding"),
     ],
@@ -224,8 +224,7 @@ def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
             student={"v_threshold": 0.2},  # it answers from the start
         )
         torch.manual_seed(0)
-        features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1))
-        teacher = CnnTeacher(features, nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3), stages=(1,))
+        teacher = tiny_teacher()
         students.append(train_student(recipe, data, teacher, "baseline", tmp_path / str(at)))
     weights = [dict(student.named_parameters()) for student in students]
     assert weights[0].keys() == weights[1].keys()
