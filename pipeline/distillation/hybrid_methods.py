@@ -23,6 +23,9 @@ def ckd(
     cka_weight: NotNegative = 0.5,
     cka_learnable: bool = True,
     cka_debiased: bool = False,
+    cka_closed_loop: bool = False,
+    cka_target: Fraction = 0.5,
+    cka_gain: PositiveFloat = 0.1,
     max_alpha: Fraction = 0.9,
     tet_mse_weight: Fraction = 1e-3,
 ) -> MethodSpec:
@@ -43,6 +46,9 @@ def ckd(
         cka_weight: weight of the CKA alignment.
         cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
         cka_debiased: whether CKA has its debiased form.
+        cka_closed_loop: whether the weights a_t are regulated by the measured CKA, in place of `cka_learnable`.
+        cka_target: CKA below which they rise and above which they fall.
+        cka_gain: change of a weight in one training step for a deviation of 1.
         max_alpha: upper bound of a_t.
         tet_mse_weight: share of the MSE term of TET.
 
@@ -59,6 +65,9 @@ def ckd(
         cka_weight=cka_weight,
         cka_learnable=cka_learnable,
         cka_debiased=cka_debiased,
+        cka_closed_loop=cka_closed_loop,
+        cka_target=cka_target,
+        cka_gain=cka_gain,
         max_alpha=max_alpha,
         tet_mse_weight=tet_mse_weight,
     )
@@ -77,6 +86,9 @@ def he2024(
     cka_weight: NotNegative = 0.5,
     cka_learnable: bool = True,
     cka_debiased: bool = False,
+    cka_closed_loop: bool = False,
+    cka_target: Fraction = 0.5,
+    cka_gain: PositiveFloat = 0.1,
     max_alpha: Fraction = 0.9,
     tet_mse_weight: Fraction = 1e-3,
 ) -> MethodSpec:
@@ -90,13 +102,19 @@ def he2024(
         cka_weight: weight of the CKA alignment.
         cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
         cka_debiased: whether CKA has its debiased form.
+        cka_closed_loop: whether the weights a_t are regulated by the measured CKA, in place of `cka_learnable`.
+        cka_target: CKA below which they rise and above which they fall.
+        cka_gain: change of a weight in one training step for a deviation of 1.
         max_alpha: upper bound of a_t.
         tet_mse_weight: share of the MSE term of TET.
     """
     losses = [tet(tet_mse_weight, "hybrid"), tet(tet_mse_weight, event_weights=True)]
-    if cka_weight or cka_learnable:  # learned a_t weight the steps of the events also where the alignment has no weight
-        coefficients = "learnable" if cka_learnable else None
+    learned = cka_learnable and not cka_closed_loop
+    if cka_weight or learned:  # learned a_t weight the steps of the events also where the alignment has no weight
+        coefficients = "closed_loop" if cka_closed_loop else "learnable" if cka_learnable else None
         options = {"debiased": cka_debiased, "max_alpha": max_alpha, "coefficients": coefficients}
+        if cka_closed_loop:
+            options |= {"target": cka_target, "gain": cka_gain}
         losses.append(LossSpec(loss="cka_alignment", stream="hybrid", weight=cka_weight, options=options))
     return MethodSpec(losses=tuple(losses))
 
@@ -107,6 +125,9 @@ def ckd_events(
     tau: PositiveFloat = 2.0,
     phase: Literal["cosine", "logistic", "step", "constant"] = "cosine",
     cka_weight: NotNegative = 0.1,
+    cka_closed_loop: bool = False,
+    cka_target: Fraction = 0.5,
+    cka_gain: PositiveFloat = 0.1,
     pretrain: bool = False,
     tet_mse_weight: Fraction = 1e-3,
 ) -> MethodSpec:
@@ -121,6 +142,9 @@ def ckd_events(
         tau: temperature of the logit distillation.
         phase: shape of the schedule of kd_weight.
         cka_weight: weight of the CKA alignment.
+        cka_closed_loop: whether the weights a_t are regulated by the measured CKA, else 1.
+        cka_target: CKA below which they rise and above which they fall.
+        cka_gain: change of a weight in one training step for a deviation of 1.
         pretrain: whether the student is pretrained on synthetic events, under the teacher's logits.
         tet_mse_weight: share of the MSE term of TET.
     """
@@ -132,6 +156,9 @@ def ckd_events(
         cka_weight=cka_weight,
         cka_learnable=False,
         cka_debiased=True,
+        cka_closed_loop=cka_closed_loop,
+        cka_target=cka_target,
+        cka_gain=cka_gain,
         tet_mse_weight=tet_mse_weight,
     )
     if not pretrain:

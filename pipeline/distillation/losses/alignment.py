@@ -18,11 +18,12 @@ from spikeport.pipeline.distillation.losses.base import (
     StepInputs,
     StudentFeatures,
 )
-from spikeport.pipeline.distillation.losses.precision import at_least_float32, full_precision
+from spikeport.pipeline.distillation.losses.closed_loop import ClosedLoop
+from spikeport.pipeline.distillation.losses.similarity import cka, mmd
 
 Coefficients = NonNegativeFloat | Literal["learnable"] | None
+Regulated = Coefficients | Literal["closed_loop"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-EPS = 1e-7
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,14 @@ class Alignment:
         loss: a scalar.
         alphas: coefficients of the steps `[T]`; None where there are none.
         distance: distance at each step `[T]`, without gradient.
+        event_weights: 1 - a_t `[T]`, weights of the event stream's steps in other losses; None where there are no
+            coefficients, or where a closed loop sets them.
     """
 
     loss: Tensor
     alphas: Tensor | None
     distance: Tensor
-
-    @property
-    def event_weights(self) -> Tensor | None:
-        """1 - a_t `[T]`, weights of the event stream's steps in other losses; None where there are no coefficients."""
-        return None if self.alphas is None else 1 - self.alphas
+    event_weights: Tensor | None
 
 
 class CkaAlignment(nn.Module):
@@ -50,7 +49,8 @@ class CkaAlignment(nn.Module):
 
     Args:
         steps: T.
-        coefficients: None is a_t = 1; a number is a_t for all steps; "learnable" trains c_t of a_t = sigmoid(c_t).
+        coefficients: None is a_t = 1; a number is a_t for all steps; "learnable" trains c_t of a_t = sigmoid(c_t);
+            "closed_loop" regulates a_t by the measured CKA (`ClosedLoop`), and takes no weight from the event stream.
         init: first value of c_t.
         max_alpha: upper bound of a_t, since a_t = 1 would take all weight from the event stream.
         debiased: whether CKA is `cka`'s debiased form, which needs B >= 4.
@@ -58,13 +58,14 @@ class CkaAlignment(nn.Module):
         detach: branch "a" or "b" that gets no gradient.
         measure: "cka" or "mmd".
         sigma: kernel width of MMD.
+        target, gain, smoothing: as for `ClosedLoop`.
     """
 
     def __init__(
         self,
         steps: int,
         *,
-        coefficients: float | Literal["learnable"] | None = None,
+        coefficients: float | Literal["learnable", "closed_loop"] | None = None,
         init: float = 1.0,
         max_alpha: float = 0.9,
         debiased: bool = False,
@@ -72,6 +73,9 @@ class CkaAlignment(nn.Module):
         detach: Literal["a", "b"] | None = None,
         measure: Literal["cka", "mmd"] = "cka",
         sigma: float = 1.0,
+        target: float = 0.5,
+        gain: float = 0.1,
+        smoothing: float = 0.9,
     ) -> None:
         super().__init__()
         self.measure, self.sigma = measure, sigma
@@ -79,10 +83,15 @@ class CkaAlignment(nn.Module):
         self.debiased, self.absolute, self.detach = debiased, absolute, detach
         self.fixed = coefficients if isinstance(coefficients, (int, float)) else None
         self.logits = nn.Parameter(torch.full((steps,), init)) if coefficients == "learnable" else None
+        self.loop = None
+        if coefficients == "closed_loop":
+            self.loop = ClosedLoop(steps, target=target, gain=gain, smoothing=smoothing, maximum=max_alpha)
         self._warned = False
 
     def alphas(self) -> Tensor | None:
-        """The coefficients a_t `[T]`, or None."""
+        """The coefficients a_t `[T]`, or None. Those of a closed loop are its last."""
+        if self.loop is not None:
+            return self.loop.weights
         if self.logits is not None:
             return self.logits.sigmoid().clamp(max=self.max_alpha)
         return None if self.fixed is None else torch.full((self.steps,), min(self.fixed, self.max_alpha))
@@ -105,11 +114,14 @@ class CkaAlignment(nn.Module):
             self._warned = True
             warnings.warn(f"alignment over {a.shape[1]} samples says nothing: use batches of at least 4", stacklevel=2)
         distance = self.distance(a.detach() if self.detach == "a" else a, b.detach() if self.detach == "b" else b)
+        if self.loop is not None:
+            self.loop(1 - distance)
         alphas = self.alphas()
         if alphas is not None:
             alphas = alphas.to(distance)
         loss = (distance if alphas is None else alphas * distance).mean()
-        return Alignment(loss, alphas, distance.detach())
+        event_weights = None if alphas is None or self.loop is not None else 1 - alphas
+        return Alignment(loss, alphas, distance.detach(), event_weights)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance of the branches at each step, 0 where they are aligned.
@@ -130,7 +142,10 @@ class CkaAlignment(nn.Module):
 
 
 class _AlignmentLoss(DistillationLoss):
-    """Alignment of the hybrid with the event stream; writes the note "event_weights" where it has coefficients."""
+    """Alignment of the hybrid with the event stream.
+
+    It writes the note "event_weights" where it has coefficients, or "alignment_weights" where a closed loop sets them.
+    """
 
     streams = ("hybrid",)
     early = True
@@ -140,6 +155,8 @@ class _AlignmentLoss(DistillationLoss):
         found: Alignment = self.alignment(hybrid, event)
         if found.event_weights is not None:
             step.notes["event_weights"] = found.event_weights
+        elif found.alphas is not None:
+            step.notes["alignment_weights"] = found.alphas
         return found.loss
 
 
@@ -149,18 +166,22 @@ class CkaAlignmentLoss(_AlignmentLoss):
     Args:
         sizes: sizes of student and teacher.
         coefficients, init, max_alpha, debiased, absolute, detach: as for `CkaAlignment`.
+        target, gain, smoothing: as for `ClosedLoop`.
     """
 
     def __init__(
         self,
         sizes: Sizes,
         *,
-        coefficients: Coefficients = None,
+        coefficients: Regulated = None,
         init: float = 1.0,
         max_alpha: Fraction = 0.9,
         debiased: bool = False,
         absolute: bool = True,
         detach: Literal["a", "b"] | None = None,
+        target: Fraction = 0.5,
+        gain: PositiveFloat = 0.1,
+        smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.9,
     ) -> None:
         super().__init__(sizes)
         self.alignment = CkaAlignment(
@@ -171,6 +192,9 @@ class CkaAlignmentLoss(_AlignmentLoss):
             debiased=debiased,
             absolute=absolute,
             detach=detach,
+            target=target,
+            gain=gain,
+            smoothing=smoothing,
         )
 
 
@@ -202,85 +226,3 @@ class MmdAlignmentLoss(_AlignmentLoss):
             measure="mmd",
             sigma=sigma,
         )
-
-
-@full_precision
-def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:
-    """Linear CKA (Kornblith et al., ICML 2019, arXiv 1905.00414): <K, L> / (|K| |L| + eps) of centered Gram matrices.
-
-    The published form is biased: with many more features than samples even independent features look alike (near 1 at
-    120 samples of 18,432 features). The debiased form takes the U-statistic of HSIC (Song et al., JMLR 2012).
-
-    Args:
-        a: features `[T, B, ...]`, samples along B.
-        b: features `[T, B, ...]`.
-        debiased: whether the U-statistic is taken.
-        eps: keeps the quotient defined for features that do not vary; these give 0 and no gradient.
-
-    Returns:
-        `[T]`.
-
-    Raises:
-        UserError: shapes do not fit, or `debiased` with fewer than four samples.
-    """
-    a, b = (_flat(features) for features in (a, b))
-    if a.shape[:2] != b.shape[:2]:
-        raise UserError(f"features {tuple(a.shape)} and {tuple(b.shape)} are not of the same steps and samples")
-    if not debiased:
-        a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-        if max(a.shape[2], b.shape[2]) < a.shape[1]:  # products of D x D are the smaller ones
-            return _norm(a.mT @ b).square() / (_norm(a.mT @ a) * _norm(b.mT @ b) + eps)
-        k, ell = a @ a.mT, b @ b.mT
-    else:
-        k, ell = _u_centered(a @ a.mT), _u_centered(b @ b.mT)
-    return (k * ell).sum((1, 2)) / (_norm(k) * _norm(ell) + eps)
-
-
-@full_precision
-def mmd(a: Tensor, b: Tensor, *, sigma: float = 1.0) -> Tensor:
-    """Squared maximum mean discrepancy, biased (Gretton et al., JMLR 2012), kernel k(x, y) = exp(-|x - y|^2 / (2 s^2)).
-
-    mean k(a, a') + mean k(b, b') - 2 mean k(a, b): 0 for equal sets of samples, in any order.
-
-    Args:
-        a: features `[T, B, ...]`, samples along B.
-        b: features `[T, B', ...]`, of the same size after B.
-        sigma: s, width of the kernel.
-
-    Returns:
-        `[T]`.
-    """
-    a, b = (_flat(features) for features in (a, b))
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        squared = x.square().sum(2)[:, :, None] + y.square().sum(2)[:, None, :] - 2 * x @ y.mT
-        return torch.exp(squared.clamp(min=0) / (-2 * sigma**2)).mean((1, 2))
-
-    return kernel(a, a) + kernel(b, b) - 2 * kernel(a, b)
-
-
-def _flat(features: Tensor) -> Tensor:
-    if features.ndim < 3 or not features.numel():
-        raise UserError(f"features {tuple(features.shape)} are not [T, B, ...] without an empty axis")
-    return at_least_float32(features.flatten(2))
-
-
-def _norm(matrix: Tensor) -> Tensor:
-    """Frobenius norm `[T]`; its gradient at zero is zero, not NaN."""
-    return torch.linalg.vector_norm(matrix, dim=(1, 2))
-
-
-def _u_centered(gram: Tensor) -> Tensor:
-    """The Gram matrix without its diagonal, centered so that products of two estimate HSIC without bias."""
-    count = gram.shape[1]
-    if count < 4:
-        raise UserError(
-            f"the debiased alignment needs at least 4 samples, got {count}",
-            where="debiased (cka_debiased of a method)",
-            hint="use larger batches, or set it to false",
-        )
-    off = 1 - torch.eye(count, dtype=gram.dtype, device=gram.device)
-    gram = gram * off
-    rows = gram.sum(2, keepdim=True) / (count - 2)
-    total = gram.sum((1, 2), keepdim=True) / ((count - 1) * (count - 2))
-    return (gram - rows - rows.mT + total) * off

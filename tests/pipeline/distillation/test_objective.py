@@ -138,6 +138,25 @@ class TestCkd:
         # float32 coefficients among float64 logits
         torch.testing.assert_close(coefficients.grad.double(), expected, atol=1e-6, rtol=0)
 
+    def test_a_closed_loop_takes_no_weight_from_the_events(self) -> None:
+        """One measurement: a_t = gain (target - s_t), s_t = 0.9 target + 0.1 CKA_t; the default recipe is unchanged."""
+        seen = step()
+        parts = objective("ckd", cka_closed_loop=True, cka_target=1.0, cka_gain=0.5)(seen).parts
+        hybrid, event = seen.streams["hybrid"], seen.streams["event"]
+        distance = CkaAlignment(T)(hybrid.features, event.features).distance
+        weights = 0.5 * 0.1 * distance
+        torch.testing.assert_close(parts["alignment_weights"].double(), weights, atol=1e-6, rtol=0)
+        torch.testing.assert_close(parts["hybrid.cka_alignment"], (weights * distance).mean(), atol=1e-6, rtol=0)
+        torch.testing.assert_close(parts["event.tet"], tet(event.logits, event.labels, mse_weight=1e-3, target=1.0))
+        assert "event_weights" not in parts
+        for method, coefficients in (("ckd", "learnable"), ("ckd-events", None)):
+            (alignment,) = (one for one in method_spec(Distillation(method=method)).losses if "cka" in one.loss)
+            assert alignment.options == {
+                "debiased": method == "ckd-events",
+                "max_alpha": 0.9,
+                "coefficients": coefficients,
+            }
+
     def test_masking_replaced_slots(self) -> None:
         replaced = torch.zeros(T, B, dtype=torch.bool)
         replaced[:, 2:] = True

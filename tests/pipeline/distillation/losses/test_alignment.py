@@ -14,7 +14,8 @@ from loss_inputs import SPEC, randn
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.alignment import CkaAlignment, cka, mmd
+from spikeport.pipeline.distillation.losses.alignment import CkaAlignment
+from spikeport.pipeline.distillation.losses.similarity import cka, mmd
 
 
 def rows(*values: tuple[float, ...]) -> Tensor:

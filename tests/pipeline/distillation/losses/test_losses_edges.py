@@ -11,7 +11,6 @@ import torch
 from loss_inputs import seeded
 from torch import Tensor, nn
 
-from spikeport.pipeline.distillation.losses.alignment import cka, mmd
 from spikeport.pipeline.distillation.losses.base import (
     DistillationLoss,
     Sizes,
@@ -27,6 +26,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import r
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import spectral_logit
 from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
+from spikeport.pipeline.distillation.losses.similarity import cka, mmd
 from spikeport.pipeline.distillation.losses.table import LOSSES, build_loss
 from spikeport.pipeline.distillation.losses.tet import tet
 

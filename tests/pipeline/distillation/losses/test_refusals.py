@@ -11,11 +11,11 @@ from loss_inputs import seeded
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.alignment import cka, mmd
 from spikeport.pipeline.distillation.losses.feature_kd import feature_distance
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.noisy_logit_kd import noisy_logit_kd
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
+from spikeport.pipeline.distillation.losses.similarity import cka, mmd
 from spikeport.pipeline.distillation.losses.table import check_loss
 from spikeport.pipeline.distillation.losses.tet import tet
 
@@ -95,6 +95,9 @@ def test_refusals(case: str) -> None:
         ("stage_self_kd", {"stage": -1}),
         ("cka_alignment", {"max_alpha": 1.5}),
         ("cka_alignment", {"coefficients": -1.0}),
+        ("cka_alignment", {"smoothing": 1.0}),
+        ("cka_alignment", {"gain": 0.0}),
+        ("mmd_alignment", {"coefficients": "closed_loop"}),
         ("mmd_alignment", {"sigma": 0.0}),
     ],
 )
