@@ -38,7 +38,7 @@ from spikeport.versions import about_this_run
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 SIDE, TIME_STEPS = 28, 10
-STEPS = {50: 900, 200: 1200, 1000: 2000, 5000: 5000}  # optimizer steps on recordings, by number of recordings
+STEPS = {50: 900, 200: 1200, 1000: 2000, 5000: 4000}  # optimizer steps on recordings, by number of recordings
 BATCH = 20
 SETTINGS = {
     "data.source": "class-folders", "data.recordings": "frames", "data.events": "recordings", "data.images": "images",
@@ -46,12 +46,13 @@ SETTINGS = {
     "data.train": 0, "data.validation": 0, "data.test": 0, "student.channels": [16, 32, 64], "student.kernel": 5,
     "student.hidden": 64, "training.batch": BATCH, "training.lr": 4e-3, "training.weight_decay": 0.1,
     "training.ema_decay": 0.99, "training.threads": 1, "augmentation.shift": 2, "augmentation.event_drop": 0.1,
-    "synthesis.kind": "motion", "synthesis.pretrain_epochs": 1, "quantization.epochs": 6, "quantization.lr": 3e-4,
-    "quantization.method": "same", "distillation.train_baseline": False, "check.backends": [],
+    "synthesis.kind": "motion", "synthesis.motion_generations": 20, "synthesis.pretrain_epochs": 1,
+    "quantization.epochs": 6, "quantization.lr": 3e-4, "quantization.method": "same",
+    "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip
 TEACHER = {  # of a run that is there for its teacher
     "distillation.method": "baseline", "training.epochs": 1, "quantization.epochs": 0,
-    "teacher.epochs": 3, "teacher.lr": 4e-3, "teacher.weight_decay": 0.05, "teacher.ema_decay": 0.998,
+    "teacher.epochs": 2, "teacher.lr": 4e-3, "teacher.weight_decay": 0.05, "teacher.ema_decay": 0.998,
 }  # fmt: skip
 TRAININGS = {  # name -> settings
     "baseline": {"distillation.method": "baseline"},
@@ -64,9 +65,10 @@ TRAININGS = {  # name -> settings
 }
 
 
-NOTES = """float, quantized: accuracy in per cent, one for each seed. over baseline: quantized, in points, paired by
-seed and recording, with 95 % interval over the tested recordings. over seeds: interval over the seeds. gap: domain gap
-in the last layer, 0 none, 1 complete. seconds: of the whole training with its tests, on cores that others also used."""
+NOTES = """float, quantized: accuracy in per cent, one a seed. over baseline: quantized, in points, paired by seed and
+recording, with 95 % interval over the tested recordings. over seeds: interval over the seeds. gap: domain gap in the
+last layer, 0 none, 1 complete. CPU s: processor time of a training with its tests, without the teacher that all share;
+of a training that was stopped, since its last start."""
 
 
 def main() -> None:
@@ -99,7 +101,8 @@ def main() -> None:
 
 def words_of(given: list[str]) -> list[str]:
     """The command's words without the work folder, which is this machine's."""
-    return [word for at, word in enumerate(given) if word != "--work" and given[max(0, at - 1)] != "--work"]
+    pairs = zip(["", *given], given, strict=False)
+    return [word for last, word in pairs if last != "--work" and not word.startswith("--work")]
 
 
 class Study:
@@ -110,11 +113,8 @@ class Study:
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.work, self.tested, self.changes = (
-            options.work,
-            None if options.validate else options.tested,
-            options.changes,
-        )
+        self.work, self.changes = options.work, options.changes
+        self.tested = None if options.validate else options.tested
         self.part = str(self.tested or "validation")
         self.file = self.work / f"found-{self.part}.json"
         known = json.loads(self.file.read_text(encoding="utf-8")) if self.file.is_file() else {}
@@ -133,10 +133,10 @@ class Study:
                     name = " ".join([f"{count}/{seed}/{training}", *self.changes])
                     if name in self.found:
                         continue
-                    began = time.monotonic()
+                    began = time.process_time()
                     own = {"training.epochs": epochs, "synthesis.finetune_epochs": epochs}
                     run = self.trained(name, count, seed, own | TRAININGS[training] | given, progress)
-                    self.found[name] = {**result_of(run.manifest), "seconds": round(time.monotonic() - began)}
+                    self.found[name] = {**result_of(run.manifest), "cpu_s": round(time.process_time() - began)}
                     write_json(self.file, self.found)
 
     def trained(
@@ -186,9 +186,8 @@ def page(found: dict[str, dict[str, Any]]) -> list[str]:
     for count in sorted({int(place[0]) for place in places}):
         rows = []
         for training in dict.fromkeys(place[2] for place in places if int(place[0]) == count):
-            mine = {
-                place[1]: found["/".join(place)] for place in places if place[2] == training and int(place[0]) == count
-            }
+            keys = [key for key, place in zip(found, places, strict=True) if place[::2] == [str(count), training]]
+            mine = {key.split("/")[1]: found[key] for key in keys}
             base = {seed: found[f"{count}/{seed}/baseline"] for seed in mine if f"{count}/{seed}/baseline" in found}
             gap = [run["gap"][-1]["gap"] for run in mine.values() if run.get("gap")]
             rows.append((
@@ -198,10 +197,10 @@ def page(found: dict[str, dict[str, Any]]) -> list[str]:
                 " ".join(f"{run['quantized']:.1f}" for run in mine.values()),
                 *((over(mine, base)) if training != "baseline" and base else ("", "")),
                 f"{np.mean(gap):.2f}" if gap else "",
-                f"{np.mean([run['seconds'] for run in mine.values()]):.0f}",
+                f"{np.mean([run['cpu_s'] for run in mine.values()]):.0f}",
             ))  # fmt: skip
         tested = {run["tested"] for run in found.values()}
-        head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "seconds")
+        head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "CPU s")
         lines += [f"{count:,} recordings to train, {' and '.join(f'{n:,}' for n in tested)} tested", ""]
         lines += [*text_table(head, rows), ""]
     return [*lines, *NOTES.splitlines()]

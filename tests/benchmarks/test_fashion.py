@@ -1,0 +1,56 @@
+"""The page of the benchmark of clothes: differences that are known, and a command without folders of a machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fashion import over, page, right_of, words_of
+
+
+def run_of(right: list[int], **others: Any) -> dict[str, Any]:
+    """A result whose quantized student is right on these recordings."""
+    share = 100 * sum(right) / len(right)
+    return {
+        "tested": len(right), "right": np.packbits(right).tobytes().hex(), "quantized": share, "student": share,
+        "cpu_s": 7, **others,
+    }  # fmt: skip
+
+
+def test_right_answers_are_read_as_they_were_written() -> None:
+    right = [1, 0, 0, 1, 1, 1, 0, 1, 0, 0, 1]
+    assert right_of(run_of(right)).tolist() == right
+
+
+def test_a_difference_is_paired_by_seed_and_recording() -> None:
+    mine = {"0": run_of([1, 1, 1, 0]), "1": run_of([1, 1, 0, 1])}
+    base = {"0": run_of([1, 0, 0, 0]), "1": run_of([1, 0, 0, 1])}
+    # +50 and +25 points by seed; by recording 0, 100, 50, 0: mean 37.5, sd 47.87, t(3) 3.1824 x sd / 2 = 76.2
+    assert over(mine, base) == ("+37.5 (-38.7 to +113.7)", "(-121.3 to +196.3)")
+    assert over({"0": mine["0"]}, {"0": base["0"]})[1] == ""
+
+
+def test_the_page_has_a_table_for_each_number_of_recordings() -> None:
+    layers = [{"layer": "a", "gap": 0.9}, {"layer": "b", "gap": 0.25}]
+    lines = page({
+        "200/0/baseline": run_of([1, 0, 0, 0]),
+        "50/0/baseline": run_of([0, 0, 0, 0]),
+        "200/0/synthetic-events": run_of([1, 1, 1, 0], gap=layers),
+    })  # fmt: skip
+    titles = [line for line in lines if line.endswith("tested")]
+    assert titles == ["50 recordings to train, 4 tested", "200 recordings to train, 4 tested"]
+    row = next(line for line in lines if line.startswith("synthetic-events"))
+    assert row.split() == ["synthetic-events", "1", "75.0", "75.0", "+50.0", "(-41.9", "to", "+141.9)", "0.25", "7"]
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (["--page", "--work", "/somewhere"], ["--page"]),
+        (["--work", "here", "--seeds", "2", "--write"], ["--seeds", "2", "--write"]),
+        (["--work=here", "--seeds=2"], ["--seeds=2"]),
+    ],
+)
+def test_the_command_on_the_page_names_no_folder(given: list[str], left: list[str]) -> None:
+    assert words_of(given) == left
