@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from spikeport.errors import UserError
+
+NamedLayer = tuple[str, nn.Conv2d | nn.Linear]
 
 
 def initialize_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tuple[str, str]]:
@@ -25,35 +28,70 @@ def initialize_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tupl
     Raises:
         UserError: no layer fits.
     """
-    offered = _layers(teacher)
-    taken: list[tuple[str, str]] = []
-    for name, layer in _layers(student):
-        for at, (other, source) in enumerate(offered):
-            weight = _fitted(source.weight, layer.weight)
-            if weight is None:
-                continue
-            with torch.no_grad():
-                layer.weight.copy_(weight)
-                if layer.bias is not None and source.bias is not None:
-                    layer.bias.copy_(source.bias)
-            taken.append((name, other))
-            offered = offered[at + 1 :]
-            break
-    if not taken:
+    pairs = layer_pairs(student, teacher)
+    for (_, layer), (_, source) in pairs:
+        weight = fitted(source.weight, layer.weight)
+        assert weight is not None  # as they are paired
+        with torch.no_grad():
+            layer.weight.copy_(weight)
+            if layer.bias is not None and source.bias is not None:
+                layer.bias.copy_(source.bias)
+    if not pairs:
         raise UserError(
             "no layer of the teacher fits the student",
             where="distillation.initialize",
             hint="use networks of the same widths and kernels, or set initialize to false",
         )
-    return taken
+    return [(name, other) for (name, _), (other, _) in pairs]
 
 
-def _layers(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:
+def layer_pairs(student: nn.Module, teacher: nn.Module) -> list[tuple[NamedLayer, NamedLayer]]:
+    """Each convolution and dense layer of the student with the teacher's next layer of the same shape, in order.
+
+    Args:
+        student: one network.
+        teacher: the other.
+
+    Returns:
+        Pairs of a layer of the student and one of the teacher, each with its name.
+    """
+    offered, pairs = _layers(teacher), []
+    for ours in _layers(student):
+        for at, theirs in enumerate(offered):
+            if fitted(theirs[1].weight, ours[1].weight) is not None:
+                pairs.append((ours, theirs))
+                offered = offered[at + 1 :]
+                break
+    return pairs
+
+
+def weight_pairs(student: nn.Module, teacher: nn.Module) -> tuple[tuple[Tensor, Tensor], ...] | None:
+    """The weights of `layer_pairs`, those of the teacher without a gradient.
+
+    Args:
+        student: one network.
+        teacher: the other.
+
+    Returns:
+        Pairs of weights; empty in quantization-aware training, where weights contain batch norm; None where none fit.
+    """
+    pairs = [(ours, theirs.weight.detach()) for (_, ours), (_, theirs) in layer_pairs(student, teacher)]
+    if any(is_parametrized(ours) for ours, _ in pairs):
+        return ()
+    return tuple((ours.weight, theirs) for ours, theirs in pairs) or None
+
+
+def _layers(network: nn.Module) -> list[NamedLayer]:
     return [(name, layer) for name, layer in network.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
 
 
-def _fitted(source: Tensor, wanted: Tensor) -> Tensor | None:
-    """`source` in the shape of `wanted`, or None where it does not fit."""
+def fitted(source: Tensor, wanted: Tensor) -> Tensor | None:
+    """A weight in the shape of another, see `initialize_from_teacher`; None where it does not fit.
+
+    Args:
+        source: the weight.
+        wanted: a weight of the wanted shape.
+    """
     if source.shape == wanted.shape:
         return source
     colors_to_polarities = source.ndim == wanted.ndim == 4 and (source.shape[1], wanted.shape[1]) == (3, 2)

@@ -20,6 +20,7 @@ from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, Ev
 from spikeport.pipeline.data.frames.inputs import as_input, concat_batch
 from spikeport.pipeline.data.images.affine import random_affine
 from spikeport.pipeline.data.images.resize import resize_to, value_channel
+from spikeport.pipeline.distillation.initialize import weight_pairs
 from spikeport.pipeline.distillation.losses.base import StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip
@@ -257,7 +258,7 @@ def run_streams(
             streams[name] = Stream(
                 labels=clip.labels,
                 replaced=clip.replaced,
-                teacher=_targets(teacher, clip) if needs_teacher else None,
+                teacher=_targets(teacher, clip, student) if needs_teacher else None,
                 stages=tuple(parts[at] for parts in stages) or None,
                 **{kind: parts[at] for kind, parts in views.items()},
             )
@@ -268,7 +269,7 @@ def _split(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
     return [None] * len(sizes) if values is None else values.split(sizes, dim=1)
 
 
-def _targets(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
+def _targets(teacher: Teacher | None, clip: Clip, student: Student) -> TeacherTargets:
     if teacher is None:
         raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
     inputs = clip.frames if teacher.input_kind == "events" else clip.images
@@ -283,4 +284,5 @@ def _targets(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
         head_weight=teacher.head_weight,
         stages=output.stages,
         tail=teacher.tail,
+        weight_pairs=weight_pairs(student, teacher),
     )

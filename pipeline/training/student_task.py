@@ -11,6 +11,7 @@ from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
+from spikeport.pipeline.distillation.initialize import layer_pairs
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
 from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher
@@ -276,5 +277,6 @@ def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher 
         teacher_embedding=teacher_size.embedding if teacher_size else None,
         student_stages=student_size.stages,
         teacher_stages=teacher_size.stages if teacher_size else None,
+        teacher_weight_pairs=len(layer_pairs(student, teacher)) or None if teacher is not None else None,
         teacher_tail=True if teacher is not None and teacher.tail is not None else None,
     )

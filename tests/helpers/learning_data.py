@@ -48,9 +48,9 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
 
 
 def tiny_teacher() -> CnnTeacher:
-    """Two convolutions, a stage each, with weights of torch's global generator."""
-    features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(5, 4, 3, stride=2, padding=1))
-    head = nn.Linear(4 * -(-HEIGHT // 2) * -(-WIDTH // 2), len(CLASSES))
+    """Two convolutions, a stage each, with weights of torch's global generator. The first is as wide as a student's."""
+    features = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, stride=2, padding=1))
+    head = nn.Linear(5 * -(-HEIGHT // 2) * -(-WIDTH // 2), len(CLASSES))
     return CnnTeacher(features, nn.Flatten(), head, stages=(1, 2))
 
 

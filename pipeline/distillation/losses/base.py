@@ -41,6 +41,8 @@ class TeacherTargets:
         stages: `[B, C, H, W]` each, or `[T, B, C, H, W]`: what its stages give; None where they are not known.
         tail: the frozen rest of the network, from a stage and `[N, C, H, W]` to logits `[N, K]`; None where it is not
             known.
+        weight_pairs: weights of student and teacher that have one shape (the first layers may differ in colors and
+            polarities); empty in quantization-aware training, None where no layers fit.
     """
 
     logits: Tensor
@@ -50,6 +52,7 @@ class TeacherTargets:
     head_weight: Tensor | None = None
     stages: tuple[Tensor, ...] | None = None
     tail: Callable[[int, Tensor], Tensor] | None = None
+    weight_pairs: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +111,7 @@ class Sizes:
         teacher_embedding: D of the teacher's embedding.
         student_stages: `(C, H, W)` of what the student's stages give, in order.
         teacher_stages: `(C, H, W)` of what the teacher's stages give, in order.
+        teacher_weight_pairs: number of layers of one shape in both networks.
         teacher_tail: True if the rest of the teacher behind a stage can be computed by itself.
     """
 
@@ -121,6 +125,7 @@ class Sizes:
     student_stages: tuple[tuple[int, int, int], ...] | None = None
     teacher_stages: tuple[tuple[int, int, int], ...] | None = None
     teacher_tail: Literal[True] | None = None
+    teacher_weight_pairs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,7 @@ class Source:
             sizes: sizes of student and teacher.
         """
         known = {"maps": "map", "embedding": "embedding", "stages": "stages", "tail": "tail"}
+        known["weight_pairs"] = "weight_pairs"
         return getattr(sizes, f"{self.owner}_{known[self.name]}", True) if self.name in known else True
 
 
@@ -173,6 +179,7 @@ TeacherEmbedding = Annotated[Tensor, Source("teacher", "embedding")]
 TeacherHead = Annotated[Callable[[Tensor], Tensor], Source("teacher", "head")]
 TeacherStages = Annotated[tuple[Tensor, ...], Source("teacher", "stages")]
 TeacherTail = Annotated[Callable[[int, Tensor], Tensor], Source("teacher", "tail")]
+WeightPairs = Annotated[tuple[tuple[Tensor, Tensor], ...], Source("teacher", "weight_pairs")]
 TeacherHeadWeight = Annotated[Tensor, Source("teacher", "head_weight")]
 
 Inputs = Mapping[str, Source | None]  # of each parameter of `forward`; None: the whole StepInputs

@@ -17,6 +17,7 @@ from spikeport.pipeline.distillation.losses.noisy_logit_kd import NoisyLogitKd
 from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import AdaptiveKl
 from spikeport.pipeline.distillation.losses.reconstructions.mixed_frames import FrameSource, MixRatio
 from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import RelationKd
+from spikeport.pipeline.distillation.losses.reconstructions.shared_singular_vectors import SharedSingularVectors
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import SlicedW2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import SpectralLogit
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_residual import SpectralResidual
@@ -34,6 +35,7 @@ RECONSTRUCTIONS: dict[str, type[DistillationLoss]] = {
     "frame_source": FrameSource,
     "mix_ratio": MixRatio,
     "relation_kd": RelationKd,
+    "shared_singular_vectors": SharedSingularVectors,
     "sliced_w2": SlicedW2,
     "spectral_logit": SpectralLogit,
     "spectral_residual": SpectralResidual,

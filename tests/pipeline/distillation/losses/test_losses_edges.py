@@ -42,6 +42,7 @@ SIZES = Sizes(
     student_stages=((2, 4, 9), (C, H, W)),
     teacher_stages=((5, 6, 7), (8, 4, 3)),
     teacher_tail=True,
+    teacher_weight_pairs=1,
 )
 
 
@@ -59,6 +60,7 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         head=nn.Linear(9, K),
         head_weight=randn(4, K, 8),
         stages=(randn(10, *steps, B, 5, 6, 7), randn(2, *steps, B, 8, 4, 3)),
+        weight_pairs=((randn(10, 4, 6), randn(11, 4, 6)),),
         tail=lambda _, maps: maps.mean((2, 3))[:, :K],
     )
     return Stream(

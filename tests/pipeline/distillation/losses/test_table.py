@@ -37,6 +37,7 @@ SIZES = Sizes(
     student_stages=((2, 4, 9), (C, H, W)),
     teacher_stages=((5, 6, 7), (8, 4, 3)),
     teacher_tail=True,
+    teacher_weight_pairs=2,
 )
 
 
@@ -58,6 +59,7 @@ def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
             head=head,
             head_weight=head_weight,
             stages=(rand(36 + at, B, 5, 6, 7), rand(38 + at, B, 8, 4, 3)),
+            weight_pairs=((rand(40 + at, 5, 7), rand(42 + at, 5, 7)), (rand(44 + at, 4, 2, 3), rand(46 + at, 4, 2, 3))),
             tail=lambda stage, maps: blocks(maps) if not stage else head(maps.flatten(2).sum(1)[:, :9]),
         )
         made[name] = Stream(
@@ -95,13 +97,14 @@ def test_every_loss(name: str) -> None:
     assert torch.isfinite(loss)
     loss.backward()
     parts = (stream.logits, stream.features, stream.maps, stream.embedding, *stream.stages)
-    heard = [each.grad for each in parts]
+    heard = [each.grad for each in (*parts, *(ours for ours, _ in stream.teacher.weight_pairs))]
     assert any(grad is not None and grad.any() for grad in heard)
     for targets in (stream.teacher for stream in made.values()):
         assert all(
             tensor.grad is None
             for tensor in (targets.logits, targets.maps, targets.embedding, targets.head_weight, *targets.stages)
         )
+        assert all(theirs.grad is None for _, theirs in targets.weight_pairs)
     assert all(torch.isfinite(weight.grad).all() for weight in module.parameters())
 
 
@@ -198,6 +201,7 @@ def test_teacher_head_kd_is_distillation_through_the_teachers_head() -> None:
         ("sliced_w2", {}, "compares maps"),
         ("spectral_residual", {}, "compares maps"),
         ("block_replacement_kd", {}, "stages of the student, and its layers have no places"),
+        ("shared_singular_vectors", {}, "layers of one shape in student and teacher, and none fit"),
         ("stage_self_kd", {}, "this student has no maps"),
         ("stage_attention_kd", {}, "several stages of the student, and this student shows none"),
         ("stage_self_kd", {"stage": 2}, "reads stage 2, and the student has 2"),
