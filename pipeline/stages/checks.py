@@ -36,9 +36,11 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         from spikeport.pipeline.stages.count_checks import check_counts
         from spikeport.pipeline.training.first_weights import student_origin
         from spikeport.pipeline.training.plugins import check_plugins
+        from spikeport.pipeline.training.reverse_path import check_reverse_path
 
     _check_settings(recipe)
     check_spec(spec := method_spec(recipe.distillation))
+    check_reverse_path(recipe, spec)
     if recipe.data.counts:
         check_counts(recipe, spec)
     if recipe.data.channels is not None and recipe.distillation.method != "baseline":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,12 +14,10 @@ from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
-from spikeport.pipeline.distillation.initialize import layer_pairs
-from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
+from spikeport.pipeline.distillation.losses.base import StepInputs
 from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher
 from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, concat_clips, run_streams
-from spikeport.pipeline.models.sizes import student_sizes, teacher_sizes
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.models.teachers.base import Teacher
@@ -24,6 +25,8 @@ from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.evaluate import correct_share
+from spikeport.pipeline.training.loss_sizes import loss_sizes
+from spikeport.pipeline.training.reverse_path import ReversePath
 from spikeport.pipeline.training.task import TRAINING_ACCURACY, TrainingTask
 
 # Purposes that seeds are derived from: another word would draw other numbers.
@@ -43,7 +46,7 @@ def check_losses(recipe: Recipe, dataset: Dataset, spec: MethodSpec, student: St
     Raises:
         UserError: an input of a loss is missing.
     """
-    sizes = _sizes(recipe, dataset, student, teacher if uses_teacher(spec) else None)
+    sizes = loss_sizes(recipe, dataset, student, teacher if uses_teacher(spec) else None)
     with torch.random.fork_rng(devices=[]):
         Objective(spec, sizes).check(sizes)
 
@@ -120,11 +123,13 @@ class StudentTask(TrainingTask):
             raise UserError(f"{stage} needs a teacher", where="distillation.method", hint=NO_TEACHER)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, OBJECTIVE))
-            self.objective = Objective(spec, _sizes(recipe, dataset, student, teacher))
+            self.objective = Objective(spec, loss_sizes(recipe, dataset, student, teacher))
         self.recipe, self.validation = recipe, dataset.validation
         self.streams = Streams(recipe, dataset, synthesizer)
+        reverse_lr = recipe.distillation.reverse_lr
+        self.reverse = ReversePath(teacher, reverse_lr) if teacher is not None and reverse_lr else None
         # In a tuple, so that Lightning neither trains nor saves it.
-        self._teacher = (None if teacher is None else teacher.eval(),)
+        self._teacher = (self.reverse.teacher if self.reverse else None if teacher is None else teacher.eval(),)
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         inputs = self.step(rows, index)
@@ -143,14 +148,26 @@ class StudentTask(TrainingTask):
             The streams, as the losses read them.
         """
         progress = self.progress_at(index)
-        return run_streams(
-            self.model,
-            self.clips(rows, index, progress),
-            self.objective,
-            self._teacher[0],
-            progress,
-            self.draws(index, LOSSES),
-        )
+        clips = self.clips(rows, index, progress)
+        found = run_streams(self.model, clips, self.objective, self._teacher[0], progress, self.draws(index, LOSSES))
+        if self.reverse:
+            self.reverse.see(clips, found)
+        return found
+
+    def on_train_batch_end(self, outputs: object, number: int, *more: object) -> None:
+        super().on_train_batch_end(outputs, number, *more)
+        if self.reverse:
+            self._parts[-1]["teacher"] = self.reverse.learn().to(self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if self.reverse:
+            checkpoint["reverse"] = self.reverse.to_tree()
+
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        super().restore(checkpoint)
+        if self.reverse:
+            self.reverse.load_tree(checkpoint["reverse"])
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
         """Frames, labels and images of each stream.
@@ -260,23 +277,3 @@ class QatTask(PretrainTask):
 
     def synthetic(self, rows: Tensor, index: int) -> Clip:
         return super().synthetic(self.some(len(rows), len(self.streams.static.labels), index, SYNTHETIC_ROWS), index)
-
-
-def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher | None) -> Sizes:
-    steps, *shape = dataset.test.frames.shape[1:]
-    student_size, teacher_size = student_sizes(student, tuple(shape)), None
-    if teacher is not None:
-        teacher_size = teacher_sizes(teacher, (3 if teacher.input_kind == "images" else shape[0], shape[1], shape[2]))
-    return Sizes(
-        steps=steps,
-        classes=len(dataset.classes),
-        v_threshold=recipe.student.v_threshold,
-        student_map=student_size.maps,
-        student_embedding=student_size.embedding,
-        teacher_map=teacher_size.maps if teacher_size else None,
-        teacher_embedding=teacher_size.embedding if teacher_size else None,
-        student_stages=student_size.stages,
-        teacher_stages=teacher_size.stages if teacher_size else None,
-        teacher_weight_pairs=len(layer_pairs(student, teacher)) or None if teacher is not None else None,
-        teacher_tail=True if teacher is not None and teacher.tail is not None else None,
-    )

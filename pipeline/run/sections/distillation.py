@@ -75,6 +75,11 @@ class Distillation(Section):
         "steps on average), or nothing",
     )
     shared_head: bool = Field(default=False, description="one output layer for all streams")
+    reverse_lr: NotNegative = Field(
+        default=0.0,
+        description="learning rate of a copy of the teacher, which learns from labels and student after each step of "
+        "the student; 0: the teacher stays as it is",
+    )
     initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")
 
     @model_validator(mode="before")

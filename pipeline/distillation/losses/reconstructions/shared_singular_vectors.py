@@ -68,18 +68,19 @@ class SharedSingularVectors(DistillationLoss):
                 where=WHERE,
                 hint="use networks of the same widths and kernels (teacher.width), or remove the loss",
             )
-        self._known: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+        self._known: dict[int, tuple[tuple[int, ...], tuple[Tensor, Tensor]]] = {}
 
     def forward(self, pairs: WeightPairs, logits: StudentLogits) -> Tensor:
         if not pairs:
             return logits.sum() * 0
-        return torch.stack([energy_off_vectors(ours, *self._vectors(theirs, ours)) for ours, theirs in pairs]).mean()
+        parts = [energy_off_vectors(ours, *self._vectors(at, ours, theirs)) for at, (ours, theirs) in enumerate(pairs)]
+        return torch.stack(parts).mean()
 
-    def _vectors(self, theirs: Tensor, ours: Tensor) -> tuple[Tensor, Tensor]:
-        """Singular vectors of a teacher's weight, computed once as long as it stays as it is."""
-        key = (theirs.data_ptr(), theirs._version, *ours.shape)
-        if key not in self._known:
+    def _vectors(self, at: int, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        """Singular vectors of a teacher's weight in pair `at`, computed once as long as it stays as it is."""
+        state = theirs.data_ptr(), theirs._version
+        if at not in self._known or self._known[at][0] != state:
             weight = fitted(theirs, ours)
             assert weight is not None  # as it is paired
-            self._known[key] = singular_vectors(weight)
-        return self._known[key]
+            self._known[at] = state, singular_vectors(weight)
+        return self._known[at][1]
