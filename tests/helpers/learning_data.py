@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
@@ -52,6 +53,13 @@ def tiny_teacher() -> CnnTeacher:
     features = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, stride=2, padding=1))
     head = nn.Linear(5 * -(-HEIGHT // 2) * -(-WIDTH // 2), len(CLASSES))
     return CnnTeacher(features, nn.Flatten(), head, stages=(1, 2))
+
+
+class Bright:
+    """A synthesizer: the bright pixels of an image in both polarities of every step."""
+
+    def render(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return (images.amax(1) > 0.5).float()[None, :, None].expand(STEPS, -1, 2, -1, -1)
 
 
 def _events(rng: np.random.Generator, count: int, name: str, paired_images: bool) -> EventSplit:

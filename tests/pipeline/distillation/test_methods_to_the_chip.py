@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from learning_data import STEPS, tiny_dataset, tiny_recipe, tiny_teacher
-from torch import Tensor
+from learning_data import Bright, tiny_dataset, tiny_recipe, tiny_teacher
 
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.netx.write import read_netx, write_netx
@@ -21,13 +20,6 @@ from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.scaling import scales
 from spikeport.pipeline.training.train import initial_student, train_student
-
-
-class Bright:
-    """A synthesizer: the bright pixels of an image in both polarities of every step."""
-
-    def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return (images.amax(1) > 0.5).float()[None, :, None].expand(STEPS, -1, 2, -1, -1)
 
 
 @pytest.mark.parametrize("method", METHODS)
