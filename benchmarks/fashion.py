@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -92,17 +91,11 @@ def main() -> None:
     lines = page(study.found)
     print("\n".join(lines))
     if options.write or options.page:
-        command = f"python benchmarks/fashion.py {shlex.join(words_of(sys.argv[1:]))}"
-        about = {"command": command, "about": about_this_run(), "sensor": vars(Sensor()), "hand": vars(Hand())}
-        about |= {"world_seed": WORLD, "settings": SETTINGS | TEACHER, "steps": STEPS, "trainings": TRAININGS}
-        write_json(RESULTS / "fashion.json", about | {"runs": study.found})
-        write_text(RESULTS / "fashion.txt", "\n".join([command, json.dumps(about["about"]), "", *lines]))
-
-
-def words_of(given: list[str]) -> list[str]:
-    """The command's words without the work folder, which is this machine's."""
-    pairs = zip(["", *given], given, strict=False)
-    return [word for last, word in pairs if last != "--work" and not word.startswith("--work")]
+        about = {key: value for key, value in about_this_run().items() if key != "command"}
+        head = {"about": about, "sensor": vars(Sensor()), "hand": vars(Hand()), "world_seed": WORLD}
+        head |= {"settings": SETTINGS, "teacher": TEACHER, "steps": STEPS, "trainings": TRAININGS}
+        write_json(RESULTS / "fashion.json", head | {"runs": study.found})
+        write_text(RESULTS / "fashion.txt", "\n".join([json.dumps(about), "", *lines]) + "\n")
 
 
 class Study:
@@ -199,11 +192,18 @@ def page(found: dict[str, dict[str, Any]]) -> list[str]:
                 f"{np.mean(gap):.2f}" if gap else "",
                 f"{np.mean([run['cpu_s'] for run in mine.values()]):.0f}",
             ))  # fmt: skip
-        tested = {run["tested"] for run in found.values()}
+        tested = sorted({run["tested"] for run in found.values()})
         head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "CPU s")
-        lines += [f"{count:,} recordings to train, {' and '.join(f'{n:,}' for n in tested)} tested", ""]
+        lines += [f"{count:,} recordings to train, {' and '.join(f'{n:,}' for n in tested)} tested"]
+        lines += [command_of(count, {row[0]: int(row[1]) for row in rows}), ""]
         lines += [*text_table(head, rows), ""]
     return [*lines, *NOTES.splitlines()]
+
+
+def command_of(count: int, seeds: dict[str, int]) -> str:
+    """The command that makes a table; `seeds`: their number by training."""
+    names = shlex.join(seeds)
+    return f"python benchmarks/fashion.py --recordings {count} --trained {names} --seeds {max(seeds.values())}"
 
 
 def over(mine: dict[str, dict[str, Any]], base: dict[str, dict[str, Any]]) -> tuple[str, str]:

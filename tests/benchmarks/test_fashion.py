@@ -1,12 +1,11 @@
-"""The page of the benchmark of clothes: differences that are known, and a command without folders of a machine."""
+"""The page of the benchmark of clothes: differences that are known."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import pytest
-from fashion import over, page, right_of, words_of
+from fashion import over, page, right_of
 
 
 def run_of(right: list[int], **others: Any) -> dict[str, Any]:
@@ -42,15 +41,4 @@ def test_the_page_has_a_table_for_each_number_of_recordings() -> None:
     assert titles == ["50 recordings to train, 4 tested", "200 recordings to train, 4 tested"]
     row = next(line for line in lines if line.startswith("synthetic-events"))
     assert row.split() == ["synthetic-events", "1", "75.0", "75.0", "+50.0", "(-41.9", "to", "+141.9)", "0.25", "7"]
-
-
-@pytest.mark.parametrize(
-    ("given", "left"),
-    [
-        (["--page", "--work", "/somewhere"], ["--page"]),
-        (["--work", "here", "--seeds", "2", "--write"], ["--seeds", "2", "--write"]),
-        (["--work=here", "--seeds=2"], ["--seeds=2"]),
-    ],
-)
-def test_the_command_on_the_page_names_no_folder(given: list[str], left: list[str]) -> None:
-    assert words_of(given) == left
+    assert lines[lines.index(titles[1]) + 1].endswith("--recordings 200 --trained baseline synthetic-events --seeds 1")
