@@ -84,6 +84,7 @@ class EventSplit:
         events: int64 `[N]`, events of each recording before binning, or None if unknown.
         facts: FACTS `[N]`, properties of each recording before binning, or None if unknown.
         windows: number of windows of each recording; they follow each other, as "<recording>#1", "<recording>#2", ...
+        groups: int64 `[N]`, the group of each recording (person, scene, session), or None if unknown.
     """
 
     frames: np.ndarray | PackedFrames
@@ -93,6 +94,7 @@ class EventSplit:
     events: np.ndarray | None = None
     facts: np.ndarray | None = None
     windows: int = 1
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -19,6 +19,7 @@ from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.data.splits.pairs import paired_images_of, static_pool
 from spikeport.pipeline.data.splits.split import split_recordings
+from spikeport.pipeline.data.splits.split_file import known_groups
 from spikeport.pipeline.data.windows import check_cuts
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.data import Data
@@ -55,14 +56,14 @@ def load_dataset(
     def frames_of(binning: Binning) -> Frames:
         return cached_frames(cache, content, len(found.keys), binning, lambda: _bin(found, binning, progress))
 
-    binned = frames_of(binning)
-    validation, test = (_part(found, binned, rows) for rows in (split.validation, split.test))
+    binned, groups = frames_of(binning), known_groups(found, data)
+    validation, test = (_part(found, binned, rows, groups) for rows in (split.validation, split.test))
     if data.train_windows == 1:
-        train = _part(found, binned, split.train, packed=True)  # the large part, of which a step asks for a few
+        train = _part(found, binned, split.train, groups, packed=True)  # the large part, of which a step asks for a few
     else:
         check_cuts(binned.facts[split.train], binning)
         cut = frames_of(replace(binning, window="first", windows=data.train_windows))
-        train = _part(found, cut, split.train, packed=True, windows=data.train_windows)
+        train = _part(found, cut, split.train, groups, packed=True, windows=data.train_windows)
     hidden = {found.keys[row] for row in held_out}
     static = static_pool(found.images, hidden, limit=data.static_limit, seed=data.split_seed)
     return Dataset(
@@ -119,12 +120,21 @@ def _bin(found: RawDataset, binning: Binning, progress: NamedProgress | None) ->
     return binned
 
 
-def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool = False, windows: int = 1) -> EventSplit:
+def _part(
+    found: RawDataset,
+    binned: Frames,
+    rows: np.ndarray,
+    groups: np.ndarray | None,
+    *,
+    packed: bool = False,
+    windows: int = 1,
+) -> EventSplit:
     keys = [found.keys[row] for row in np.repeat(rows, windows)]
     paired = paired_images_of(found.images, tuple(keys)) if found.paired else None
     if windows > 1:
         keys = [f"{key}#{number % windows + 1}" for number, key in enumerate(keys)]
     labels = found.labels[np.repeat(rows, windows)]
+    groups = None if groups is None else groups[np.repeat(rows, windows)]
     rows = (rows[:, None] * windows + np.arange(windows)).reshape(-1)
     return EventSplit(
         frames=binned.frames.take(rows) if packed and isinstance(binned.frames, PackedFrames) else binned.frames[rows],
@@ -134,6 +144,7 @@ def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool =
         facts=binned.facts[rows],
         paired_images=paired,
         windows=windows,
+        groups=groups,
     )
 
 

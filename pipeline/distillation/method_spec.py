@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from spikeport.errors import UserError
+from spikeport.pipeline.distillation.auto_candidates import candidate_recipes
 from spikeport.pipeline.distillation.method_parts import MethodSpec
 from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.distillation.options import check_options
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.sections.distillation import Distillation
+from spikeport.pipeline.run.sections.distillation import AUTO, Distillation
 
 
 def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
@@ -29,7 +30,7 @@ def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
         raise UserError(
             f"{name!r} is not a distillation method",
             where="distillation.method",
-            hint="use one of " + ", ".join(METHODS),
+            hint=f"use one of {', '.join(METHODS)}, {AUTO}",
         )
     if name != recipe.method:
         return _with_options(name, {})
@@ -62,11 +63,16 @@ def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
     """The stages between teacher and student that the method of the recipe needs, in order.
 
     "simulator" pretrains on images that the simulator renders, "synthesis" trains the translator or fits the motion,
-    and "pretrain" pretrains on synthetic events.
+    and "pretrain" pretrains on synthetic events. With "auto", those that any of its candidates needs.
 
     Args:
         recipe: the recipe.
     """
+    needed = {name for each in candidate_recipes(recipe) for name in _pretraining_stages(each)}
+    return tuple(name for name in ("simulator", "synthesis", "pretrain") if name in needed)
+
+
+def _pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
     synthesis, pretrains = recipe.synthesis, method_spec(recipe.distillation).pretrains
     needed = {
         "simulator": pretrains and (synthesis.simulator_pretrain_epochs > 0 or bool(synthesis.simulator_weights)),

@@ -74,13 +74,13 @@ class MeanDifference(TypedDict):
     high: float | None
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
+def wilson(correct: float, n: int) -> tuple[float, float]:
     """Wilson's score interval of the share `correct / n`.
 
     Center (p + z^2/2n) / (1 + z^2/n), half width z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n) (Wilson, JASA 22, 1927).
 
     Args:
-        correct: correct samples.
+        correct: correct samples; a sample that was answered several times counts by its share of correct answers.
         n: all samples.
 
     Returns:
@@ -154,6 +154,28 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference
     }
 
 
+def paired_shares(differences: np.ndarray, level: float) -> tuple[float, float]:
+    """Mean of paired differences of shares of correct answers, and its one-sided lower bound.
+
+    A recording may have been answered several times. Where each was answered once, the bound is Bonett and Price's,
+    as in `paired_difference`: two imagined recordings, one answered correctly by each side alone, are added.
+
+    Args:
+        differences: float `[n]` in -1..1, a row a recording, n of 1 or more.
+        level: confidence of the bound, such as 0.8.
+
+    >>> [round(value, 4) for value in paired_shares(np.array([1.0, 1.0, 1.0, 0.0, 0.0, -1.0]), 0.975)]
+    [0.3333, -0.2739]
+    """
+    from scipy.special import ndtri  # scipy.stats takes a second to import
+
+    values = np.asarray(differences, dtype=float)
+    n = values.size + 2
+    center = values.sum() / n
+    half = ndtri(level) * ((((values**2).sum() + 2) / n - center**2) / n) ** 0.5
+    return float(values.mean()), max(-1.0, float(center - half))
+
+
 def mean_sd(values: Sequence[float]) -> MeanDeviation:
     """Mean and standard deviation (divisor n - 1) of at least one value.
 
@@ -168,11 +190,12 @@ def mean_sd(values: Sequence[float]) -> MeanDeviation:
     return {"mean": float(array.mean()), "sd": sd, "n": int(array.size)}
 
 
-def paired_t(differences: Sequence[float]) -> MeanDifference:
+def paired_t(differences: Sequence[float], level: float = 0.975) -> MeanDifference:
     """Mean of at least one paired difference, with Student's interval d +- t(n - 1) s / sqrt(n).
 
     Args:
         differences: at least one difference.
+        level: one-sided confidence of each end; 0.975 makes the interval of 95 %.
     """
     from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes a second to import
 
@@ -180,5 +203,5 @@ def paired_t(differences: Sequence[float]) -> MeanDifference:
     value, n = float(array.mean()), int(array.size)
     if n < 2:
         return {"value": value, "n": n, "low": None, "high": None}
-    half = float(stdtrit(n - 1, 0.975) * array.std(ddof=1) / n**0.5)
+    half = float(stdtrit(n - 1, level) * array.std(ddof=1) / n**0.5)
     return {"value": value, "n": n, "low": value - half, "high": value + half}

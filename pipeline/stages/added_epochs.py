@@ -9,6 +9,7 @@ from typing import Any
 from spikeport.errors import UserError
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RunFolder
+from spikeport.pipeline.run.sections.distillation import AUTO
 from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 
 ADDED = "added_epochs"  # key of the manifest
@@ -46,6 +47,8 @@ def epochs_key(stage: str, recipe: Recipe) -> str:
     from spikeport.pipeline.distillation.method_spec import pretraining_stages  # loads torch
 
     kind, _, method = stage.partition("-")
+    if method == AUTO:  # with other epochs something else may be chosen
+        return ""
     pretrained = kind == "student" and method == recipe.distillation.method and pretraining_stages(recipe)
     return EPOCHS_KEYS.get("pretrained student" if pretrained else kind, "")
 

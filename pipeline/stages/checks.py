@@ -11,6 +11,7 @@ from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import MANIFEST
 from spikeport.pipeline.run.run_folder import RunFolder, open_run
+from spikeport.pipeline.run.sections.distillation import AUTO
 
 
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
@@ -29,6 +30,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     """
     with paused_gc():  # torch and Lightning
         from spikeport.pipeline.data.sources.table import may_have_images
+        from spikeport.pipeline.distillation.auto_candidates import candidate_recipes, check_auto
         from spikeport.pipeline.distillation.method_spec import method_spec
         from spikeport.pipeline.distillation.objective import check_spec
         from spikeport.pipeline.models.students.build import check_student
@@ -38,12 +40,15 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         from spikeport.pipeline.training.plugins import check_plugins
         from spikeport.pipeline.training.reverse_path import check_reverse_path
 
+    check_auto(recipe)
     _check_settings(recipe)
-    check_spec(spec := method_spec(recipe.distillation))
-    check_reverse_path(recipe, spec)
-    if recipe.data.counts:
-        check_counts(recipe, spec)
-    if recipe.data.channels is not None and recipe.distillation.method != "baseline":
+    for each in candidate_recipes(recipe):
+        check_spec(spec := method_spec(each.distillation))
+        if each is recipe or each.distillation.method != "baseline":
+            check_reverse_path(each, spec)
+        if recipe.data.counts:
+            check_counts(each, spec)
+    if recipe.data.channels is not None and recipe.distillation.method not in ("baseline", AUTO):
         raise UserError(
             f"{recipe.distillation.method} needs images of the frames' height and width, and the input is "
             f"{recipe.data.channels} channels",

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spikeport.pipeline.run.auto_method import chosen_method, with_method
 from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RunFolder
@@ -38,6 +39,22 @@ class Context:
         from spikeport.pipeline.data.load import load_dataset
 
         return load_dataset(self.recipe, progress=self.progress)
+
+    def recipe_of(self, method: str) -> Recipe:
+        """The recipe that trains the student of a method of this run; with "auto", of the candidate in its place.
+
+        Args:
+            method: one of the recipe's `methods`.
+        """
+        return with_method(self.recipe, self.losses_of(method))
+
+    def losses_of(self, method: str) -> str:
+        """The name in `METHODS` of a method of this run: itself, or what "auto" has chosen.
+
+        Args:
+            method: one of the recipe's `methods`.
+        """
+        return chosen_method(self.run) if method == self.recipe.distillation.method else method
 
     def checkpoints(self, training: str) -> Path:
         """Folder of the checkpoints of a training.

@@ -13,6 +13,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.distillation.options import options_model
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.distillation import AUTO
 from spikeport.pipeline.stages.outputs import json_object
 from spikeport.pipeline.stages.settings import PathLike, as_recipe, toml_value
 from spikeport.tables import Table
@@ -102,7 +103,7 @@ def recipe_schema() -> dict[str, Any]:
     schema: dict[str, Any] = _draft_7(Recipe.model_json_schema())
     for part in (schema, *schema["$defs"].values()):
         part["description"] = part["description"].partition("\n\n")[0].replace("\n", " ")
-    schema["$defs"]["Distillation"]["properties"]["method"]["enum"] = list(METHODS)
+    schema["$defs"]["Distillation"]["properties"]["method"]["enum"] = [*METHODS, AUTO]
     return {"$schema": DIALECT, **schema, "title": TITLE}
 
 

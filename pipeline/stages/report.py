@@ -22,8 +22,10 @@ from spikeport.pipeline.report.content.csv_tables import class_names, curves_csv
 from spikeport.pipeline.report.content.report_json import Report, Warning
 from spikeport.pipeline.report.content.training import trainings
 from spikeport.pipeline.report.write import render_all
+from spikeport.pipeline.run.auto_method import CHOICE, method_title
 from spikeport.pipeline.run.gap import LayerGap, gap_line
 from spikeport.pipeline.stages.added_epochs import added_epochs
+from spikeport.pipeline.stages.auto_students import same_as_own
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
 from spikeport.pipeline.stages.deploy import trace_of
@@ -170,14 +172,14 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
     run, recipe = context.run, context.recipe
     # The facts come from the manifest: the report needs no recordings but those it shows.
     dataset, check = context.dataset, CheckResult.from_json(run.result("check"))
-    own = recipe.distillation.method
-    labels = dataset.test.labels
+    own, labels = method_title(run), dataset.test.labels
     methods = {
-        method: {
+        own if method == recipe.distillation.method else method: {
             f"student_{kind}": StudentResult.from_json(run.result(f"{stage}-{method}")).predictions.correctness(labels)
             for kind, stage in (("float", "student"), ("quantized", "quantized"))
         }
         for method in recipe.methods
+        if not same_as_own(context, method)
     }
     teacher = TeacherResult.from_json(run.result("teacher")).predictions
     reference = SimulationResult.from_json(run.result("simulate")).predictions
@@ -228,6 +230,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         samples=example_samples(context, np.array(reference.classes)),
         mistakes=worst_samples(context, np.array(reference.classes)),
         warnings=warnings_of(run),
+        choice=run.manifest["stages"].get(CHOICE, {}).get("result"),
         training=trainings(rows_of_stages(run.file(METRICS)), dataset.validation.labels, dataset.classes, _gaps(run)),
         confusion=confusion(labels, np.array(reference.classes), len(dataset.classes)),
         provenance={

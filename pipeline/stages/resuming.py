@@ -31,6 +31,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "teacher": ("seed", "data", "teacher", "training"),
     "simulator": _LEARNING,
     "synthesis": _LEARNING,
+    "choice": _LEARNING,
     "pretrain": _LEARNING,
     "student": _LEARNING,
     "quantized": (*_LEARNING, "quantization"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from spikeport.files import writing
 from spikeport.pipeline.run import distributed
+from spikeport.pipeline.run.auto_method import CHOICE
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import MANIFEST
 from spikeport.pipeline.run.run_folder import RunFolder, locked
@@ -19,8 +20,8 @@ from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.results import StageOutput
 from spikeport.pipeline.stages.stage_titles import title_under
 
-TRAIN, SYNTHESIS, DEPLOY, REPORT = (
-    f"spikeport.pipeline.stages.{part}" for part in ("train", "synthesis", "deploy", "report")
+TRAIN, SYNTHESIS, CHOOSING, DEPLOY, REPORT = (
+    f"spikeport.pipeline.stages.{part}" for part in ("train", "synthesis", "choice", "deploy", "report")
 )
 
 
@@ -48,8 +49,20 @@ class Stage:
         return partial(getattr(import_module(self.home), self.function), **self.options)
 
 
+BEFORE_STUDENTS = {
+    name: Stage(name, title, home, name)
+    for name, title, home in (
+        ("simulator", "pretraining the student on images rendered by the simulator", TRAIN),
+        ("synthesis", "fitting the synthesis of events from images", SYNTHESIS),
+        (CHOICE, "choosing the method on held-out recordings", CHOOSING),
+        ("pretrain", "pretraining the student on synthetic events", TRAIN),
+    )
+}
+
+
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """All stages of a run in order."""
+    from spikeport.pipeline.distillation.auto_candidates import chooses
     from spikeport.pipeline.distillation.method_spec import pretraining_stages
 
     trained = [
@@ -66,16 +79,14 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             ),
         )
     ]
-    synthesis_stages = pretraining_stages(recipe)
-    synthesis = [
-        Stage(name, title, home, name)
-        for name, title, home in (
-            ("simulator", "pretraining the student on images rendered by the simulator", TRAIN),
-            ("synthesis", "fitting the synthesis of events from images", SYNTHESIS),
-            ("pretrain", "pretraining the student on synthetic events", TRAIN),
+    names = pretraining_stages(recipe)
+    if chooses(recipe):  # a pretraining of what was chosen follows the choice
+        names = (
+            *(name for name in names if name == "synthesis"),
+            CHOICE,
+            *(name for name in names if name != "synthesis"),
         )
-        if name in synthesis_stages
-    ]
+    synthesis = [BEFORE_STUDENTS[name] for name in names]
     return (
         Stage("data", "reading and binning the recordings", TRAIN, "data"),
         Stage("teacher", "training the teacher on static images", TRAIN, "teacher"),
@@ -89,7 +100,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     )
 
 
-TRAINING = ("data", "teacher", "simulator", "synthesis", "pretrain", "student", "quantized")
+TRAINING = ("data", "teacher", "simulator", "synthesis", CHOICE, "pretrain", "student", "quantized")
 LED = ("data",)  # stages that rank 0 does alone where several processes train together
 
 

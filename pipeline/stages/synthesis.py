@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from spikeport.errors import UserError
 from spikeport.files import write_text
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
@@ -17,8 +18,10 @@ from spikeport.pipeline.distillation.method_spec import uses_synthesis
 from spikeport.pipeline.distillation.streams import Streams
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.run.gap import LayerGap, gap_line
+from spikeport.pipeline.run.sections.distillation import AUTO
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import save_weights
+from spikeport.pipeline.stages.choice_result import NotNeeded
 from spikeport.pipeline.stages.results import StageOutput, SynthesisResult
 from spikeport.pipeline.training.domain_gap import FEWEST, domain_gap
 from spikeport.pipeline.training.epoch_log import METRICS
@@ -33,7 +36,20 @@ COMPARED = (8, 200)  # least and most recordings that a domain gap is measured o
 
 
 def synthesis(context: Context) -> StageOutput:
-    """Trains the translator from images to events, into synthesis.safetensors, or fits the motion, into motion.json."""
+    """Trains the translator from images to events, into synthesis.safetensors, or fits the motion, into motion.json.
+
+    Where neither is possible, "auto" goes on without.
+    """
+    try:
+        return _fitted(context)
+    except UserError as error:
+        if context.recipe.distillation.method != AUTO:
+            raise
+        context.progress.log(f"  not possible: {error.message}")
+        return StageOutput(result=NotNeeded(reason=error.message))
+
+
+def _fitted(context: Context) -> StageOutput:
     recipe, folder = context.recipe, context.checkpoints("synthesis")
     if recipe.synthesis.kind == "motion":
         motion, distances = fit_motion(recipe, context.dataset, context.progress)
@@ -50,7 +66,7 @@ def synthesis(context: Context) -> StageOutput:
 
 def synthesizer_of(context: Context) -> EventSynthesizer | CachedViews | None:
     """What makes synthetic events in a run; None where its method needs none."""
-    if not uses_synthesis(context.recipe.distillation):
+    if not uses_synthesis(context.recipe_of(context.recipe.distillation.method).distillation):
         return None
     file = MOTION if context.recipe.synthesis.kind == "motion" else SYNTHESIS
     return with_cached_views(context, load_synthesizer(context.recipe, context.run.file(file)))

@@ -13,6 +13,7 @@ from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.sources.table import may_have_images
 from spikeport.pipeline.data.splits.leakage import check_leakage, held_out_keys, test_set_digest
 from spikeport.pipeline.data.windows import check_window
+from spikeport.pipeline.distillation.auto_candidates import why_no_choice
 from spikeport.pipeline.distillation.method_spec import method_spec, pretraining_stages
 from spikeport.pipeline.distillation.objective import uses_teacher
 from spikeport.pipeline.models import storage
@@ -22,6 +23,8 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.gap import LayerGap
+from spikeport.pipeline.run.sections.distillation import AUTO
+from spikeport.pipeline.stages.auto_students import copied, not_needed, same_as_own, weights_file
 from spikeport.pipeline.stages.checks import check_patience
 from spikeport.pipeline.stages.first_weights import checked_start
 from spikeport.pipeline.stages.results import (
@@ -42,6 +45,7 @@ from spikeport.values import Missing
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import EventSplit
+    from spikeport.pipeline.run.recipe import Recipe
     from spikeport.pipeline.stages.context import Context
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
@@ -54,6 +58,8 @@ def data(context: Context) -> StageOutput:
     check_window(dataset)
     check_patience(context.recipe, len(dataset.validation.labels))
     facts = describe(dataset)
+    if context.recipe.distillation.method == AUTO and (why := why_no_choice(context.recipe)):
+        context.progress.log(f"  the method auto is the baseline, since {why}")
     for text in (facts["window"] or {}).get("warnings", []):
         context.progress.log(f"  warning: {text}")
     checked_start(context)
@@ -97,10 +103,12 @@ def teacher(context: Context) -> StageOutput:
 
 def simulator(context: Context) -> StageOutput:
     """Pretrains the student on events of the simulated camera, into simulator.safetensors."""
-    recipe = context.recipe
+    recipe = context.recipe_of(context.recipe.distillation.method)
+    if "simulator" not in pretraining_stages(recipe):
+        return not_needed(context)
     if recipe.synthesis.simulator_weights:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, context.dataset)
-        trained = _student_from(Path(recipe.synthesis.simulator_weights), context)
+        trained = _student_from(Path(recipe.synthesis.simulator_weights), recipe, context)
     else:
         checked_start(context)
         trained = pretrain_student(
@@ -119,18 +127,21 @@ def simulator(context: Context) -> StageOutput:
 
 def pretrain(context: Context) -> StageOutput:
     """Pretrains the student on synthetic events, into pretrain.safetensors."""
+    recipe = context.recipe_of(context.recipe.distillation.method)
+    if "pretrain" not in pretraining_stages(recipe):
+        return not_needed(context)
     checked_start(context)
     synthesizer = synthesizer_of(context)
     assert synthesizer is not None  # only methods with a synthesizer have this stage
     trained = pretrain_student(
-        context.recipe,
+        recipe,
         context.dataset,
         load_teacher(context),
         synthesizer,
         context.checkpoints("pretrain"),
         context.progress,
         context.run.file(METRICS),
-        student=_pretrained(context, SIMULATOR),
+        student=_pretrained(context, recipe, SIMULATOR),
     )
     storage.save_student(trained, context.run.file(PRETRAIN))
     return StageOutput(result=_tested(trained, context, "pretrain"), files=(PRETRAIN,))
@@ -138,30 +149,40 @@ def pretrain(context: Context) -> StageOutput:
 
 def student(context: Context, method: str) -> StageOutput:
     """Trains the float student with `method`, and predicts the classes of the test recordings."""
-    name, spec = weights_file("student", method, context), method_spec(context.recipe.distillation, method)
+    if same_as_own(context, method):
+        return copied(context, "student", method)
+    recipe, losses, name = (
+        context.recipe_of(method),
+        context.losses_of(method),
+        weights_file("student", method, context),
+    )
     own = method == context.recipe.distillation.method
     started = checked_start(context)
     trained = train_student(
-        context.recipe,
+        recipe,
         context.dataset,
         load_teacher(context),
-        method,
+        losses,
         context.checkpoints(f"student-{method}"),
         context.progress,
         context.run.file(METRICS),
         synthesizer=synthesizer_of(context) if own else None,
-        pretrained=_pretrained(context, PRETRAIN, SIMULATOR) if own else None,
+        pretrained=_pretrained(context, recipe, PRETRAIN, SIMULATOR) if own else None,
+        stage=f"student-{method}",
     )
     storage.save_student(trained, context.run.file(name))
     gap = gap_of(context, trained) if own else ()
-    result = _tested(trained, context, f"student-{method}", with_teacher=own and uses_teacher(spec), gap=gap)
+    with_teacher = own and uses_teacher(method_spec(recipe.distillation, losses))
+    result = _tested(trained, context, f"student-{method}", with_teacher=with_teacher, gap=gap)
     return StageOutput(result=result, files=(name,), started_from=started)
 
 
 def quantized(context: Context, method: str) -> StageOutput:
     """Folds the batch norms of the float student of `method` and fine-tunes it in Loihi arithmetic."""
+    if same_as_own(context, method):
+        return copied(context, "quantized", method)
     name = weights_file("quantized", method, context)
-    recipe, own = context.recipe, method == context.recipe.distillation.method
+    recipe, own = context.recipe_of(method), method == context.recipe.distillation.method
     same = recipe.quantization.method == "same" or recipe.data.without_recordings  # images only
     tuned = qat_finetune(
         recipe,
@@ -171,7 +192,7 @@ def quantized(context: Context, method: str) -> StageOutput:
         context.progress,
         context.run.file(METRICS),
         stage=f"quantized-{method}",
-        method=method if same else None,
+        method=context.losses_of(method) if same else None,
         teacher=load_teacher(context),
         synthesizer=synthesizer_of(context) if own else None,
     )
@@ -181,24 +202,18 @@ def quantized(context: Context, method: str) -> StageOutput:
     return StageOutput(result=result, files=(name,))
 
 
-def _pretrained(context: Context, *files: str) -> Student | None:
+def _pretrained(context: Context, recipe: Recipe, *files: str) -> Student | None:
     """The student of the first of `files` that a pretraining stage of this run writes; None where there is none."""
     stages = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
-    found = [name for name in files if stages[name] in pretraining_stages(context.recipe)]
-    return _student_from(context.run.file(found[0]), context) if found else None
+    found = [name for name in files if stages[name] in pretraining_stages(recipe)]
+    return _student_from(context.run.file(found[0]), recipe, context) if found else None
 
 
-def _student_from(file: Path, context: Context) -> Student:
+def _student_from(file: Path, recipe: Recipe, context: Context) -> Student:
     if not file.is_file():
         raise UserError("no such weights file", where=str(file), hint="correct synthesis.simulator_weights")
     dataset = context.dataset
-    return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
-
-
-def weights_file(kind: str, method: str, context: Context) -> str:
-    """Name of a weights file: `student.safetensors` for the run's method, `student-<method>.safetensors` for others."""
-    own = method == context.recipe.distillation.method
-    return f"{kind}.safetensors" if own else f"{kind}-{method}.safetensors"
+    return storage.load_student(recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 
 
 def load_teacher(context: Context) -> Teacher | None:
@@ -217,8 +232,8 @@ def load_student(context: Context, method: str, stage: storage.Stage) -> Student
     file = context.run.file(weights_file("student" if stage == "float" else "quantized", method, context))
     if not file.is_file():
         raise UserError("is not trained yet", where=str(file), hint="finish the run with spikeport run --resume")
-    dataset = context.dataset
-    return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file, stage=stage)
+    dataset, recipe = context.dataset, context.recipe_of(method)
+    return storage.load_student(recipe, dataset.test.frames.shape[2:], len(dataset.classes), file, stage=stage)
 
 
 def _tested(

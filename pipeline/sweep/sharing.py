@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from spikeport.pipeline.distillation.method_spec import pretraining_stages
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import MANIFEST, load_recipe
 from spikeport.pipeline.run.run_folder import RunFolder, create, locked, open_run
 from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.stages.resuming import what_is_read
+from spikeport.pipeline.stages.runner import stages_of
 from spikeport.versions import about_this_run
 
 
@@ -32,8 +32,9 @@ def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Ite
         return None
     wanted = load_recipe(recipe, list(changes))
     found = [open_run(other) for other in others if (other / MANIFEST).is_file()]
-    lists = [("data", "teacher", *pretraining_stages(wanted)), ("data", "teacher")]
-    for stages in lists if pretraining_stages(wanted) else lists[1:]:
+    before_students = tuple(stage.name for stage in stages_of(wanted) if "-" not in stage.name)
+    before_students = before_students[: before_students.index("export")]
+    for stages in dict.fromkeys([before_students, ("data", "teacher")]):
         for other in found:
             if all(other.is_done(stage) and _alike(stage, other.recipe, wanted) for stage in stages):
                 with locked(folder):

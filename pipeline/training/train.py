@@ -14,6 +14,7 @@ from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit
 from spikeport.pipeline.data.event_synthesis.statistics import FEWEST
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images.resize import resize_to
+from spikeport.pipeline.distillation.auto_candidates import candidate_recipes
 from spikeport.pipeline.distillation.initialize import initialize_from_teacher
 from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.distillation.streams import NO_TEACHER
@@ -63,9 +64,10 @@ def train_teacher(
         raise UserError("the data set has no static images to train a teacher on", where="data", hint=NO_TEACHER)
     task = TeacherTask(recipe, dataset)
     teacher = task.model.eval()
-    for method in recipe.methods:  # a loss that cannot act fails before the teacher is trained
-        spec = method_spec(recipe.distillation, method)
-        check_losses(recipe, dataset, spec, initial_student(recipe, dataset, teacher), teacher)
+    for each in candidate_recipes(recipe):  # a loss that cannot act fails before the teacher is trained
+        for method in each.methods:
+            spec = method_spec(each.distillation, method)
+            check_losses(each, dataset, spec, initial_student(each, dataset, teacher), teacher)
     teacher.train()
     fit(task, folder, recipe.training, progress=progress, metrics=metrics)
     return task.model
@@ -190,8 +192,9 @@ def train_student(
     *,
     synthesizer: EventSynthesizer | CachedViews | None = None,
     pretrained: Student | None = None,
+    stage: str = "",
 ) -> Student:
-    """Trains a student in float on the recordings. The stage is called "student-<method>".
+    """Trains a student in float on the recordings.
 
     All methods begin with the same weights and get the same shuffles and augmentation, so that they can be compared.
     The epoch is chosen by the accuracy on the validation recordings; without any, the last one is kept.
@@ -230,7 +233,7 @@ def train_student(
         method_spec(recipe.distillation, method),
         teacher=teacher,
         synthesizer=synthesizer,
-        stage=f"student-{method}",
+        stage=stage or f"student-{method}",
         epochs=epochs_on_recordings(recipe, len(dataset.train.labels), pretrained=pretrained is not None),
         lr=recipe.training.lr if pretrained is None else recipe.synthesis.finetune_lr,
         weight_decay=recipe.training.weight_decay,

@@ -55,6 +55,20 @@ def given_parts(found: RawDataset, data: Data) -> GivenParts:
     return GivenParts(parts=None, groups=_numbered(names))
 
 
+def known_groups(found: RawDataset, data: Data) -> np.ndarray | None:
+    """int64 `[N]`, the group of each recording as the recipe gives it, else as the set knows it; None if unknown.
+
+    Args:
+        found: all recordings.
+        data: the recipe's section [data].
+
+    Raises:
+        UserError: see `given_parts`.
+    """
+    groups = given_parts(found, data).groups
+    return found.groups if groups is None else groups
+
+
 def _own_groups(found: RawDataset, data: Data) -> np.ndarray | None:
     """The groups of the set, which a random split keeps whole."""
     if found.groups is None or data.split != "random":

@@ -11,6 +11,7 @@ from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher, TeacherNetwork, TeacherOutput
 from spikeport.pipeline.models.teachers.external import check_brings_weights
+from spikeport.pipeline.run.auto_method import trained_recipe
 from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 from spikeport.values import ImageShape
@@ -81,7 +82,7 @@ class RunStudent(TeacherNetwork):
             )
         if not run.file(WEIGHTS).is_file():
             raise UserError("its student is not trained yet", where=str(folder), hint="finish the run first")
-        shape, shared_head = (EVENT_CHANNELS, *input_shape[1:]), run.recipe.distillation.shared_head
+        shape, shared_head = (EVENT_CHANNELS, *input_shape[1:]), trained_recipe(run).distillation.shared_head
         student = build_student(run.recipe.student, shape, classes, shared_head=shared_head)
         return SpikingTeacher(student, run.file(WEIGHTS))
 

@@ -15,6 +15,7 @@ import numpy as np
 from spikeport.export.backends.compare import title_of
 from spikeport.export.network.accuracy import Correctness
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.report.content.choice import ChoiceJson
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
@@ -64,7 +65,7 @@ class ReportInputs:
 
     Attributes:
         name: name of the run.
-        method: distillation method; empty for a network without a training.
+        method: distillation method, "auto: " and what was chosen for "auto"; empty for a network without a training.
         dataset_name: name of the data set.
         dataset_description: the data set in a sentence.
         dataset_fingerprint: digest of the data set.
@@ -90,6 +91,7 @@ class ReportInputs:
         warnings: findings of pipeline.run.health, each with its `stage`.
         confusion: int64 `[K, K + 1]` of the reference: rows are labels, columns are predicted classes, and the last
             column is no answer.
+        choice: what "auto" chose and by what evidence; None for other methods.
         training: epochs of the trainings, of `content.training`.
         not_included: costs that the run leaves out.
         provenance: versions, seeds, command, digests of profiles and the like, to reproduce the run. It contains no
@@ -121,6 +123,7 @@ class ReportInputs:
     mistakes: Sequence[WrongSample] | str = "mistakes were not ranked"
     warnings: Sequence[Warning] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
+    choice: ChoiceJson | None = None
     training: TrainingsJson = field(default_factory=_not_trained)
     not_included: Sequence[str] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
@@ -157,6 +160,7 @@ def build_report(inputs: ReportInputs) -> Report:
         },
         "accuracy": _accuracies(inputs.answers, inputs.drawn),
         "comparison": _comparison(inputs),
+        **({"choice": dict(inputs.choice)} if inputs.choice else {}),
         "training": dict(inputs.training),
         "confusion": _confusion(inputs.confusion, inputs.classes),
         "equivalence": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.report.content.choice import ChoiceJson
 from spikeport.pipeline.report.content.drawn_json import Drawn
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.equality_json import Equivalence
@@ -244,6 +245,7 @@ class Report(TypedDict):
     dataset: DatasetFacts
     accuracy: dict[str, StageAccuracy]
     comparison: DistillationEffect
+    choice: NotRequired[ChoiceJson]
     training: NotRequired[TrainingsJson]
     confusion: NotRequired[Confusion]
     equivalence: Equivalence

@@ -29,9 +29,10 @@ def trouble_of(accuracy: Mapping[str, StageAccuracy], method: str, warnings: Seq
 
     Args:
         accuracy: accuracies by stage.
-        method: distillation method.
+        method: distillation method; "auto: " and what was chosen, for "auto".
         warnings: findings of the run.
     """
+    method = method.partition(":")[0]
     stages = {
         "student_quantized": (f"quantized-{method}", "quantized student"),
         "reference": ("simulate", "network"),

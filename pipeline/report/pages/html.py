@@ -8,7 +8,7 @@ from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts import batch_curve, training_curve
 from spikeport.pipeline.report.charts import svg as charts
-from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words, worst
+from spikeport.pipeline.report.content import choice, early_exit, layer_rows, training, window_words, words, worst
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
@@ -46,6 +46,7 @@ def render_html(report: Report) -> str:
         seed=SEED,
         accuracy=_accuracy(report["accuracy"]),
         comparison=_comparison(report["comparison"]),
+        choice=choice,
         training=_training(report),
         training_key=training_curve.key,
         confusion=_confusion(report),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from spikeport.errors import printable
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
-from spikeport.pipeline.report.content import early_exit, layer_rows, training, window_words, words, worst
+from spikeport.pipeline.report.content import choice, early_exit, layer_rows, training, window_words, words, worst
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.equality_json import Equivalence
@@ -35,6 +35,7 @@ def render_markdown(report: Report) -> str:
         _accuracy(report),
         _equivalence(report["equivalence"]),
         _comparison(report["comparison"]),
+        _choice(report),
         _training(report),
         _confusion(report),
         _worst(report),
@@ -108,6 +109,14 @@ def _comparison(comparison: DistillationEffect) -> list[str]:
             rows.append([words.stage_name(stage), *both, *change, words.finding(entry, first, second)])
     head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
     return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {inline(difference['interval'])}."]
+
+
+def _choice(report: Report) -> list[str]:
+    if "choice" not in report:
+        return []
+    found = report["choice"]
+    drawn = table(choice.HEADS, [choice.cells(row) for row in found["candidates"]], right=range(1, 7))
+    return ["## Choice of the method", *([drawn] if found["candidates"] else []), *map(inline, choice.sentences(found))]
 
 
 def _training(report: Report) -> list[str]:

@@ -20,8 +20,8 @@ def front_matter(report: Report) -> str:
     Args:
         report: content of report.json.
     """
-    dataset = report["dataset"]
-    tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "baseline") else [])]
+    dataset, method = report["dataset"], report["method"].rpartition(": ")[2]
+    tags = [*TAGS, *(["knowledge-distillation"] if method not in ("", "baseline") else [])]
     metrics: list[dict[str, object]] = [
         {"type": "accuracy", "name": words.stage_name(stage), "value": entry["value"]}
         for stage, entry in report["accuracy"].items()

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from spikeport.pipeline.run.sections.fields import (
     Batch,
     BatchOrZero,
+    Count,
     Epochs,
     EpochsOrZero,
     ExpandedPath,
@@ -52,13 +53,43 @@ OF_METHOD: dict[str, dict[str, object]] = {
     "ckd-events": {"static": "synthetic", "shared_head": True},
     "tmkt": {"replacement_unit": "suffix_share"},
 }
+AUTO = "auto"  # the method that a run chooses itself
+
+
+class Auto(Section):
+    """What `method = "auto"` chooses from, and how.
+
+    The candidates are trained on a part of the training and validation recordings and answer the rest. One of them
+    replaces the baseline only where its answers are better beyond noise.
+    """
+
+    candidates: tuple[str, ...] = Field(
+        default=("baseline", "synthetic-events", "ckd-events"), description="methods that compete; the baseline always"
+    )
+    options: Options = Field(
+        default={"ckd-events": {"pretrain": True}}, description="options of a candidate, a table by its name"
+    )
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        default=0.8, description="one-sided confidence with which a candidate must be better than the baseline"
+    )
+    folds: Annotated[int, Field(ge=2, le=100)] = Field(
+        default=4, description="parts that the recordings are cut into, of which one is held out"
+    )
+    trainings: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=8, description="most trainings of each candidate; fewer where 200 recordings are answered earlier"
+    )
+    images: Count = Field(
+        default=4000, description="most static images that each of these trainings has; 0: all, as the student itself"
+    )
 
 
 class Distillation(Section):
     """Losses that train the student. A run also trains the same student with `baseline`, for comparison."""
 
     method: str = Field(
-        default="ckd", description="published method, a list of losses; see docs/explanation/distillation.md"
+        default="ckd",
+        description='published method, a list of losses, or "auto", which chooses; see '
+        "docs/explanation/distillation.md",
     )
     options: Options = Field(default={}, description="options of the method")
     losses: tuple[LossSpec, ...] = Field(default=(), description="losses that are added to the method's")
@@ -81,6 +112,7 @@ class Distillation(Section):
         "the student; 0: the teacher stays as it is",
     )
     initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")
+    auto: Auto = Auto()
 
     @model_validator(mode="before")
     @classmethod

@@ -59,7 +59,7 @@ def test_show_lists_every_key_with_its_default_and_meaning(spikeport):
         "meaning": "duration of one time step in microseconds",
     }
     assert rows["data.pairing"]["choices"] == ["id", "class"]
-    assert rows["distillation.method"]["choices"] == list(METHODS)
+    assert rows["distillation.method"]["choices"] == [*METHODS, "auto"]
     assert rows["teacher.affine.degrees"]["type"] == "number, 0 to 180"
     assert rows["student.alpha"]["type"] == "number, 0 to 1 or left out"
     assert rows["teacher.std"]["type"] == "[] or list of 3 numbers above 0"
@@ -112,6 +112,7 @@ def test_a_section_comes_with_the_sections_in_it(spikeport):
         "distillation.options",
         "distillation.losses[]",
         "distillation.losses[].schedule",
+        "distillation.auto",
     ]
     assert [part.name for part in recipe_sections(section="data")] == ["data"]
     code, out, err = spikeport("recipe", "show", "--section", "dat")

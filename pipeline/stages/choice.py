@@ -1,0 +1,199 @@
+"""The stage `choice` of the method "auto": candidates compete on recordings that none of them was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.network.readout import classify
+from spikeport.files import write_text
+from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
+from spikeport.pipeline.data.splits.leakage import check_leakage
+from spikeport.pipeline.distillation.auto_candidates import candidates
+from spikeport.pipeline.models.students.inference import run_student
+from spikeport.pipeline.report.content.choice import CandidateJson
+from spikeport.pipeline.run import distributed
+from spikeport.pipeline.run.auto_method import with_method
+from spikeport.pipeline.run.intervals import wilson
+from spikeport.pipeline.stages.choice_lines import choice_lines
+from spikeport.pipeline.stages.choice_result import ChoiceResult
+from spikeport.pipeline.stages.results import StageOutput
+from spikeport.pipeline.stages.synthesis import MOTION
+from spikeport.pipeline.stages.train import load_teacher
+from spikeport.pipeline.training.candidate import train_candidate
+from spikeport.pipeline.training.checkpoints import recipe_identity
+from spikeport.pipeline.training.choice_folds import Fold, fold_dataset, fold_recipe, folds_of, known_recordings
+from spikeport.pipeline.training.choice_rule import BASELINE, Answers, Evidence, choose, evidence_of
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.data.dataset import EventSplit
+    from spikeport.pipeline.data.event_synthesis.cached_views import EventSynthesizer
+    from spikeport.pipeline.run.recipe import Recipe
+    from spikeport.pipeline.stages.context import Context
+
+STAGE, DONE = "choice", "answers.json"
+
+
+def choice(context: Context) -> StageOutput:
+    """Trains the candidates on folds of the recordings and chooses one by what they answer to the rest."""
+    recipe, dataset = context.recipe, context.dataset
+    auto = recipe.distillation.auto
+    if recipe.synthesis.simulator_weights:
+        check_leakage(Path(recipe.synthesis.simulator_weights).parent, dataset)
+    known = known_recordings(dataset)
+    folds = folds_of(known, auto, recipe.seed)
+    if not len(dataset.static.labels) or not folds:
+        why = "the recordings cannot be cut into folds" if not folds else "the data set has no static images"
+        result = ChoiceResult(
+            chosen=BASELINE, reason=f"{BASELINE}, since {why}", kind="none", confidence=auto.confidence
+        )
+    else:
+        result = _chosen(_Competition(context, known, folds), auto.confidence)
+    for line in choice_lines(result.to_json()):
+        context.progress.log(f"  {line}")
+    return StageOutput(result=result)
+
+
+class _Competition:
+    """The trainings of all candidates in all folds. What is done is kept in a file, and is not done again."""
+
+    def __init__(self, context: Context, known: EventSplit, folds: list[Fold]) -> None:
+        self.context, self.known, self.folds = context, known, folds
+        self.folder = context.checkpoints(STAGE)
+        self.left_out: dict[str, str] = {}
+        sections = ("student", "training", "augmentation", "distillation", "synthesis")
+        tied = json.dumps(recipe_identity(context.recipe, context.dataset, *sections), sort_keys=True)
+        self._identity = hashlib.sha256(tied.encode()).hexdigest()
+        self._done: dict[str, dict[str, Any]] = self._read()
+
+    def run(self) -> tuple[dict[str, Answers], dict[str, float]]:
+        """The answers of each candidate, and the seconds of its trainings."""
+        teacher, found = load_teacher(self.context), {name: [] for name in candidates(self.context.recipe)}
+        for fold in self.folds:
+            for name in [each for each in found if each not in self.left_out]:
+                key = f"{fold.number} {name}"
+                if key not in self._done:
+                    self._keep(key, self._train(fold, name, teacher))
+                entry = self._done[key]
+                if "left_out" in entry:
+                    self.left_out[name] = entry["left_out"]
+                else:
+                    found[name].append((fold, entry))
+        compared = {name: entries for name, entries in found.items() if name not in self.left_out}
+        seconds = {name: float(sum(entry["seconds"] for _, entry in entries)) for name, entries in compared.items()}
+        return {name: self._answers(entries) for name, entries in compared.items()}, seconds
+
+    def _train(self, fold: Fold, name: str, teacher: Any) -> dict[str, Any]:
+        context, began = self.context, time.monotonic()
+        auto, folder = context.recipe.distillation.auto, self.folder / f"fold-{fold.number}" / name
+        recipe = fold_recipe(with_method(context.recipe, name), fold)
+        where = f"{STAGE}: fold {fold.number + 1} of {len(self.folds)}, {name}"
+
+        def progress(done: int, total: int, _: str) -> None:
+            context.progress(done, total, where)
+
+        try:
+            dataset = fold_dataset(context.dataset, self.known, fold, auto.images, recipe.seed)
+            student = train_candidate(recipe, dataset, teacher, self._synthesizer(recipe), folder, progress)
+        except UserError as error:
+            if name == BASELINE:
+                raise
+            return {"left_out": error.message}
+        spikes = run_student(student, self.known.frames[fold.held]).spikes
+        shutil.rmtree(folder, ignore_errors=True)
+        predicted = classify(spikes)
+        seconds = time.monotonic() - began
+        right = float(np.mean(predicted == self.known.labels[fold.held]))
+        context.progress.log(f"  {where}: {100 * right:.1f} % of {len(fold.held)} recordings, {seconds:.1f} s")
+        return {
+            "predicted": predicted.tolist(),
+            "counts": spikes.sum(axis=1, dtype=np.int64).tolist(),
+            "seconds": round(seconds, 3),
+        }
+
+    def _synthesizer(self, recipe: Recipe) -> Callable[[], EventSynthesizer] | None:
+        """What renders synthetic events in all folds alike; None for a translator, which each fold trains anew."""
+        if recipe.synthesis.kind == "translator":
+            return None
+
+        def fitted() -> EventSynthesizer:
+            run = self.context.run
+            if recipe.synthesis.kind == "motion" and MOTION not in run.files("synthesis"):
+                raise UserError(run.result("synthesis")["reason"], where="synthesis.kind")
+            return load_synthesizer(recipe, run.file(MOTION))
+
+        return fitted
+
+    def _answers(self, entries: list[tuple[Fold, dict[str, Any]]]) -> Answers:
+        rows = np.concatenate([fold.held for fold, _ in entries])
+        return Answers(
+            recordings=np.unique(self.known.keys, return_inverse=True)[1][rows],
+            labels=self.known.labels[rows],
+            predicted=np.concatenate([np.array(entry["predicted"], np.int64) for _, entry in entries]),
+            counts=np.concatenate([np.array(entry["counts"], np.int64) for _, entry in entries]),
+        )
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        file = self.folder / DONE
+        found = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        return found["done"] if found.get("identity") == self._identity else {}
+
+    def _keep(self, key: str, entry: dict[str, Any]) -> None:
+        self._done[key] = entry
+        if distributed.is_rank_zero():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self.folder / DONE, json.dumps({"identity": self._identity, "done": self._done}))
+
+
+def _chosen(competition: _Competition, confidence: float) -> ChoiceResult:
+    answers, seconds = competition.run()
+    evidence = evidence_of(answers, confidence)
+    chosen, of_baseline = choose(evidence), answers[BASELINE]
+    recordings = len(np.unique(of_baseline.recordings))
+    return ChoiceResult(
+        chosen=chosen,
+        reason=_reason(chosen, evidence, confidence),
+        kind="folds",
+        confidence=confidence,
+        recordings=recordings,
+        answers=len(of_baseline.labels),
+        trainings=len(competition.folds),
+        candidates=tuple(_row(name, found, recordings, seconds[name]) for name, found in evidence.items()),
+        left_out=competition.left_out,
+    )
+
+
+def _row(name: str, found: Evidence, recordings: int, seconds: float) -> CandidateJson:
+    low, high = wilson(min(found.accuracy, 1) * recordings, recordings)
+    return {
+        "name": name,
+        "accuracy": found.accuracy,
+        "low": low,
+        "high": high,
+        "gain": found.gain,
+        "gain_low": found.gain_low,
+        "log_likelihood": found.log_likelihood,
+        "likelihood_gain": found.likelihood_gain,
+        "likelihood_gain_low": found.likelihood_gain_low,
+        "better": name != BASELINE and found.better,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _reason(chosen: str, evidence: dict[str, Evidence], confidence: float) -> str:
+    sure = f"{100 * confidence:g} % confidence"
+    if chosen == BASELINE:
+        return f"{BASELINE}, since no other candidate is better with {sure}"
+    found = evidence[chosen]
+    more = f"{100 * found.gain:.1f} points more recordings are answered correctly"
+    if found.by_accuracy:
+        return f"{chosen}, since {more}, at least {100 * found.gain_low:.1f} with {sure}"
+    return f"{chosen}, since {more}, and the true classes are more probable with {sure}"

@@ -1,0 +1,256 @@
+"""The stage that chooses the method: folds, both outcomes, a kill, and test recordings that are not read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from digit_recipes import DIGITS
+from learning_data import tiny_dataset, tiny_recipe
+
+import spikeport as sp
+from spikeport.errors import UserError
+from spikeport.pipeline.report.content import content
+from spikeport.pipeline.run.auto_method import method_title, with_method
+from spikeport.pipeline.run.run_folder import create, open_run
+from spikeport.pipeline.stages import choice as stage
+from spikeport.pipeline.stages.choice_result import ChoiceResult
+from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.reporting import CallbackProgress
+from spikeport.pipeline.stages.runner import stages_of
+from spikeport.pipeline.stages.train import teacher
+from spikeport.pipeline.training import choice_folds
+from spikeport.pipeline.training.train import initial_student
+
+NOTHING = 1e-9  # a learning rate that changes nothing
+TRAINING = {"epochs": 10, "lr": 2e-2, "batch": 8, "ema_decay": 0.0}
+SYNTHESIS = {"updates": 100, "lr": 1e-2, "finetune_epochs": 2, "finetune_lr": 2e-2, "pretrain_lr": 2e-2}
+
+
+def recipe(**sections):
+    """Candidates that are trained twice, with a translator."""
+    auto = {"candidates": ("synthetic-events",), "folds": 2, "trainings": 2, **sections.pop("auto", {})}
+    synthesis = {"updates": 4, "width": 4, "pretrain_epochs": 3, "pretrain_batch": 8, **sections.pop("synthesis", {})}
+    student = {"channels": [4, 6], "v_threshold": 0.3}
+    values = {"student": student, "training": {**TRAINING, "epochs": 2}, **sections}
+    return tiny_recipe(distillation={"method": "auto", "auto": auto}, synthesis=synthesis, **values)
+
+
+def context(folder: Path, values, dataset=None) -> Context:
+    made = Context(create(folder, values, resume=False, about={}), CallbackProgress())
+    made.__dict__["dataset"] = dataset or tiny_dataset(paired_images=True)
+    made.lines = []
+    made.progress = CallbackProgress(lambda *_: None, made.lines.append)
+    teacher(made)
+    made.lines.clear()
+    return made
+
+
+def result(made: Context) -> dict:
+    return stage.choice(made).result.to_json()
+
+
+def without_seconds(found: dict) -> dict:
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in found["candidates"]]
+    return {**found, "candidates": rows}
+
+
+SPOILED = {
+    "synthetic-events": {
+        "training": {**TRAINING, "lr": NOTHING},
+        "synthesis": SYNTHESIS,
+    },  # the baseline learns nothing
+    "baseline": {
+        "training": TRAINING,
+        "synthesis": {**SYNTHESIS, "updates": 4, "pretrain_lr": NOTHING, "finetune_lr": NOTHING},
+    },
+}
+
+
+@pytest.mark.parametrize("better", SPOILED)
+def test_what_learns_is_chosen_over_what_does_not(better, tmp_path):
+    made = context(
+        tmp_path / "run",
+        recipe(**SPOILED[better], auto={"trainings": 1}, teacher={"epochs": 6, "lr": 1e-2, "batch": 10}),
+    )
+    found = result(made)
+    rows = {row["name"]: row for row in found["candidates"]}
+    other = next(name for name in rows if name != better)
+    assert rows[better]["accuracy"] > 0.5 > rows[other]["accuracy"]
+    assert (found["chosen"], found["kind"], found["recordings"], found["answers"]) == (better, "folds", 23, 23)
+    assert rows["synthetic-events"]["better"] == (better == "synthetic-events")
+    assert found["reason"].startswith(f"{better}, since ")
+    text = "\n".join(made.lines)
+    assert "choice: fold 1 of 1, synthetic-events: " in text
+    assert f"Chosen: {found['reason']}." in text
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_labels_and_frames_of_test_recordings_change_nothing(tmp_path):
+    data = tiny_dataset(paired_images=True)
+    other = replace(data.test, labels=data.test.labels[::-1].copy(), frames=1 - data.test.frames)
+    first = result(context(tmp_path / "a", recipe()))
+    second = result(context(tmp_path / "b", recipe(), replace(data, test=other)))
+    assert without_seconds(first) == without_seconds(second)
+
+
+def test_what_was_trained_before_a_kill_is_not_trained_again(tmp_path, monkeypatch):
+    whole = result(context(tmp_path / "whole", recipe()))
+    made, trained = context(tmp_path / "run", recipe()), []
+    train = stage.train_candidate
+
+    def killed(*args, **named):
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(args[0].distillation.method)
+        return train(*args, **named)
+
+    monkeypatch.setattr(stage, "train_candidate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stage.choice(made)
+    assert trained == ["baseline", "synthetic-events", "baseline"]
+    trained.clear()
+    found = result(made)
+    assert trained == ["synthetic-events"]
+    assert without_seconds(found) == without_seconds(whole)
+    trained.clear()
+    made.run = replace(made.run, recipe=recipe(training={"epochs": 1}))
+    with pytest.raises(KeyboardInterrupt):  # another recipe: from the beginning
+        stage.choice(made)
+    assert len(trained) == 3
+
+
+def test_a_candidate_that_cannot_be_trained_is_left_out(tmp_path):
+    """No recording has an image of its own, so no translator can be trained."""
+    found = result(context(tmp_path / "run", recipe(), tiny_dataset()))
+    assert found["chosen"] == "baseline"
+    assert [row["name"] for row in found["candidates"]] == ["baseline"]
+    assert "a translator needs training recordings" in found["left_out"]["synthetic-events"]
+
+
+def test_recordings_of_one_group_leave_the_baseline(tmp_path):
+    data = tiny_dataset(paired_images=True)
+    parts = {name: replace(part, groups=np.zeros(len(part), int)) for name in ("train", "validation")
+             if (part := getattr(data, name))}  # fmt: skip
+    found = result(context(tmp_path / "run", recipe(), replace(data, **parts)))
+    assert (found["chosen"], found["kind"], found["candidates"]) == ("baseline", "none", [])
+    assert found["reason"] == "baseline, since the recordings cannot be cut into folds"
+
+
+def test_candidates_begin_with_the_same_weights_and_take_as_many_steps_on_recordings():
+    """Heads of other streams aside."""
+    values, data = recipe(auto={"candidates": ("synthetic-events", "ckd-events", "ckd")}), tiny_dataset()
+    first = initial_student(with_method(values, "baseline"), data).state_dict()
+    for name in ("synthetic-events", "ckd-events", "ckd"):
+        own = with_method(values, name)
+        assert own.synthesis.finetune_epochs == own.training.epochs
+        state = initial_student(own, data).state_dict()
+        assert {key for key in first if "heads.static" not in key} <= set(state)
+        assert all(np.array_equal(first[key].numpy(), value.numpy()) for key, value in state.items())
+
+
+def test_a_candidate_has_its_keys_and_options_and_other_recipes_stay_as_they_are():
+    values = recipe(auto={"options": {"ckd-events": {"pretrain": True, "tau": 3.0}}})
+    own = with_method(values, "ckd-events").distillation
+    assert (own.method, own.static, own.shared_head) == ("ckd-events", "synthetic", True)
+    assert own.options == {"pretrain": True, "tau": 3.0}
+    plain = with_method(values, "baseline").distillation
+    assert (plain.method, plain.static, plain.shared_head, plain.options) == ("baseline", "value", False, {})
+    assert with_method(tiny_recipe(), "baseline") == tiny_recipe()
+    kept = with_method(recipe(synthesis={"finetune_epochs": 7}), "synthetic-events")
+    assert kept.synthesis.finetune_epochs == 7
+
+
+RECIPE = f"""{DIGITS.replace("train = 60", "train = 24").replace("test = 20", "test = 10", 1)}
+[student]
+channels = [3, 4]
+v_threshold = 0.3
+[training]
+epochs = 1
+threads = 1
+accelerator = "cpu"
+[quantization]
+epochs = 1
+method = "same"
+[synthesis]
+kind = "simulator"
+pretrain_epochs = 1
+[distillation]
+method = "auto"
+[distillation.auto]
+candidates = ["ckd-events"]
+folds = 2
+trainings = 1
+images = 40
+[check]
+backends = []
+"""
+
+
+@pytest.mark.parametrize("chosen", ["baseline", "ckd-events"])
+def test_a_run_goes_to_its_report_with_what_was_chosen(chosen, tmp_path, spikeport, monkeypatch):
+    monkeypatch.setattr(stage, "choose", lambda _: chosen)
+    (tmp_path / "r.toml").write_text(RECIPE)
+    code, _, err = spikeport("run", "r.toml", "--out", "run", "--set", "data.static_limit=64")
+    assert code == 0, err
+    run = open_run(tmp_path / "run")
+    assert method_title(run) == f"auto: {chosen}"
+    assert list(run.manifest["stages"]) == [each.name for each in stages_of(run.recipe)]
+    assert ("reason" in run.result("pretrain")) == (chosen == "baseline")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    jsonschema.Draft202012Validator(
+        json.loads(Path(content.__file__).with_name("report.schema.json").read_text())
+    ).validate(report)
+    assert report["method"] == f"auto: {chosen}"
+    assert report["choice"] == run.result("choice") == ChoiceResult(**run.result("choice")).to_json()
+    assert ("difference" in report["comparison"]) == (chosen != "baseline")
+    for page in ("report.md", "report.html"):
+        text = (tmp_path / "run" / page).read_text()
+        assert "Choice of the method" in text
+        assert report["choice"]["reason"] in text
+    same = run.file("student.safetensors").read_bytes() == run.file("student-baseline.safetensors").read_bytes()
+    assert same == (chosen == "baseline")
+    finished = sp.open_run(tmp_path / "run")
+    assert (finished.float_student is not None, finished.student is not None) == (True, True)
+    code, _, err = spikeport("run", "run", "--resume")
+    assert code == 0
+    assert "choosing the method on held-out recordings: done before" in err
+
+
+@pytest.mark.parametrize("source", ["shd", "dvsgesture"])
+def test_without_images_the_method_is_the_baseline_and_there_is_no_choice(source):
+    values = tiny_recipe(data={"source": source}, distillation={"method": "auto"})
+    names = [each.name for each in stages_of(values)]
+    assert "choice" not in names
+    assert names[2:6] == ["student-auto", "quantized-auto", "student-baseline", "quantized-baseline"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["distillation.auto.candidates=['ckb']"], "'ckb' is no method to choose from"),
+        (["distillation.auto.candidates=['auto']"], "'auto' is no method to choose from"),
+        (["distillation.auto.options={ckd-events = 3}"], "'ckd-events' is not a candidate with a table of options"),
+        (["distillation.auto.options={ckd-events = {pretrian = true}}"], "pretrian"),
+        (["distillation.options={tau = 2.0}"], "auto has candidates, whose settings are their own"),
+        (["distillation.losses=[{loss = 'tet'}]"], "auto has candidates, whose settings are their own"),
+        (["data.without_recordings=true", "data.train=0"], "auto chooses by recordings"),
+        (["distillation.auto.confidence=1.0"], "confidence"),
+    ],
+)
+def test_a_recipe_that_cannot_choose_is_refused_by_name(words, said, tmp_path):
+    from spikeport.pipeline.stages.checks import check_recipe
+
+    (tmp_path / "r.toml").write_text("[distillation]\nmethod = 'auto'\n")
+    with pytest.raises(UserError, match=said):
+        check_recipe(sp.load_recipe(tmp_path / "r.toml", words), for_netx=False)
+
+
+def test_enough_is_said_in_the_description_of_the_key():
+    from spikeport.pipeline.run.sections.distillation import Auto
+
+    assert f"{choice_folds.ENOUGH} recordings" in str(Auto.model_fields["trainings"].description)
