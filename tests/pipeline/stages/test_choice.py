@@ -161,8 +161,8 @@ def test_a_candidate_has_its_keys_and_options_and_other_recipes_stay_as_they_are
     plain = with_method(values, "baseline").distillation
     assert (plain.method, plain.static, plain.shared_head, plain.options) == ("baseline", "value", False, {})
     assert with_method(tiny_recipe(), "baseline") == tiny_recipe()
-    kept = with_method(recipe(synthesis={"finetune_epochs": 7}), "synthetic-events")
-    assert kept.synthesis.finetune_epochs == 7
+    given = with_method(recipe(synthesis={"finetune_epochs": 7}), "synthetic-events")
+    assert given.synthesis.finetune_epochs == 7
 
 
 RECIPE = f"""{DIGITS.replace("train = 60", "train = 24").replace("test = 20", "test = 10", 1)}
