@@ -76,7 +76,8 @@ class _Competition:
 
     def run(self) -> tuple[dict[str, Answers], dict[str, float]]:
         """The answers of each candidate, and the seconds of its trainings."""
-        teacher, found = load_teacher(self.context), {name: [] for name in candidates(self.context.recipe)}
+        teacher = load_teacher(self.context)
+        found: dict[str, list[tuple[Fold, dict[str, Any]]]] = {name: [] for name in candidates(self.context.recipe)}
         for fold in self.folds:
             for name in [each for each in found if each not in self.left_out]:
                 key = f"{fold.number} {name}"

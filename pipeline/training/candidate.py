@@ -42,7 +42,8 @@ def train_candidate(
     Raises:
         UserError: the candidate cannot be trained on these recordings and images.
     """
-    stages, student, render = pretraining_stages(recipe), None, None
+    stages, student = pretraining_stages(recipe), None
+    render: EventSynthesizer | None = None
     if uses_synthesis(recipe.distillation):
         if synthesizer is None:
             render = train_translator(recipe, dataset, folder / "synthesis", progress)
