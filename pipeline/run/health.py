@@ -17,6 +17,7 @@ from spikeport.pipeline.run.intervals import paired_difference, wilson
 
 SATURATED = 0.9  # spikes per neuron and time step, above which a layer carries no information
 MANY_SILENT = 0.1  # share of recordings without an output spike that is reported
+SETTLED_STEPS = 50  # optimizer steps after which a layer that was dead and still is may stay so
 FEW = 20  # predictions that are too few to differ from chance
 LISTED_CLASSES = 4
 REMEDIES = {
@@ -102,10 +103,10 @@ def of_epoch(stage: str, rows: Sequence[Learning], *, last: bool) -> list[Findin
 
     Args:
         stage: the stage that trains.
-        rows: the training's rows of metrics.jsonl, with `rates` (spikes per neuron and time step, by layer) and
-            `gradient` (see `of_gradient`).
+        rows: an earlier row of metrics.jsonl, SETTLED_STEPS optimizer steps before, where there is one, and the latest
+            row, with `rates` (spikes per neuron and time step, by layer) and `gradient` (see `of_gradient`).
         last: whether this is the last epoch. Before it, a layer counts as dead or saturated only if it was so in the
-            previous epoch as well, because moving averages change fast at first.
+            earlier row as well, because weights and their moving averages change fast at first.
     """
     before: Learning = rows[-2] if len(rows) > 1 else {}
     now = rows[-1]

@@ -284,7 +284,8 @@ class TrainingTask(pl.LightningModule):
         """Prints the epoch, and signs of a network that does not learn, where the progress callback takes lines."""
         if isinstance(self.report, LineProgress) and distributed.is_rank_zero():
             self.report.log_epoch(epoch_line(self.history, self.epochs))
-            rows = [row.learning() for row in self.history[-2:]]
+            earlier = self.history[: -max(1, -(-health.SETTLED_STEPS // self.batches))][-1:]
+            rows = [row.learning() for row in (*earlier, self.history[-1])]
             for finding in health.of_epoch(self.stage, rows, last=self.ended):
                 self.report.log_once(health.line(finding), key=(finding.kind, self.stage))
 

@@ -116,9 +116,9 @@ def test_a_healthy_start_is_not_called_dead():
 class Fixed(TrainingTask):
     """One weight; a loss whose gradient is `slope` times 0, -3 and 2 in turn."""
 
-    def __init__(self, slope):
+    def __init__(self, slope, epochs=2):
         super().__init__(
-            torch.nn.Linear(1, 1, bias=False), stage="toy", samples=6, batch=2, epochs=2, lr=0.0, weight_decay=0.0,
+            torch.nn.Linear(1, 1, bias=False), stage="toy", samples=6, batch=2, epochs=epochs, lr=0.0, weight_decay=0.0,
             warmup_epochs=0, seed=1, identity={},
         )  # fmt: skip
         self.slope = slope
@@ -137,6 +137,20 @@ def test_the_first_step_that_moves_something_is_recorded_or_that_none_does(tmp_p
         rows = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
         assert [row["gradient"] for row in rows] == [3 * slope] * 2
         assert len(heard.lines) == (slope == 0)
+
+
+@pytest.mark.parametrize(("silent", "lines"), [(0, 0), (2, 0), (17, 0), (18, 1), (20, 1)])
+def test_a_layer_is_called_dead_after_steps_and_not_after_epochs(tmp_path, silent, lines):
+    """Epochs of three steps, so that 50 steps lie between the first epoch and the 18th; the last one is the 20th."""
+
+    class Waking(Fixed):
+        def score(self, model):
+            self.rates = {"a": 0.0 if self.current_epoch < silent else 0.1}
+
+    heard = Heard()
+    fit(Waking(0.5, epochs=20), tmp_path, Training(accelerator="cpu"), progress=heard)
+    assert len(heard.lines) == lines
+    assert all("layer a: never fires" in line for line in heard.lines)
 
 
 def test_what_is_measured_changes_no_weight(tmp_path, monkeypatch):
