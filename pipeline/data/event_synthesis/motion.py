@@ -42,6 +42,7 @@ class Motion:
         bright: 1 where the object is brighter than its surroundings as bright parts of an image are, 0 where bright
             parts of an image are dark.
         blur: mean standard deviation of the blur in pixels.
+        lag_steps: time constant of the pixels' low-pass filter in time steps. Behind a fast object events trail.
         gain: mean number of events of a full change from black to white.
         gain_spread: standard deviation of its logarithm between recordings.
         on_share: sensitivity to brighter, as a share of both.
@@ -76,6 +77,7 @@ class Motion:
     most_steps: float = 1e6
     bright: int = 1
     blur: float = 0.7
+    lag_steps: float = 0.0
     gain: float = 2.0
     gain_spread: float = 0.3
     on_share: float = 0.5

@@ -12,7 +12,7 @@ from spikeport.pipeline.data.event_synthesis.motion import Motion
 from spikeport.pipeline.data.images.blur import blurred
 from spikeport.pipeline.data.images.resize import value_channel
 
-MODEL = 1  # change it whenever other frames come of the same draws
+MODEL = 2  # change it whenever other frames come of the same draws
 BLUR_REACH = 3  # pixels to either side
 PARTS = 2  # parts of a time step between which the image moves
 
@@ -70,6 +70,8 @@ class MotionCamera:
         after = _warped(light, middle + half, angle[:, 1:], size[:, 1:])
         flicker = m.flicker * torch.sin(2 * math.pi * (m.flicker_cycles * edges + uniform()[:, None]))
         change = after * (1 + flicker[:, 1:, None, None]) - before * (1 + flicker[:, :-1, None, None])
+        if m.lag_steps > 0:
+            change = _lagging(change, m.tracked * (path[:, 2:] - path[:, :-2]) / 2, m.lag_steps * PARTS)
         change = (change if m.bright else -change) * (m.gain * torch.exp(m.gain_spread * normal()))[:, None, None, None]
         share = torch.tensor([1 - m.on_share, m.on_share], device=device) * 2
         sensitivity = share[:, None, None] * torch.exp(m.mismatch * normal(2, height, width))
@@ -106,6 +108,23 @@ class MotionCamera:
         return path + m.shake * torch.sin(2 * math.pi * (m.shake_cycles * edges[None, :, None] + phase))
 
 
+def _lagging(change: Tensor, window: Tensor, lag: float) -> Tensor:
+    """Changes of light after the pixels' low-pass filter of first order.
+
+    Args:
+        change: `[B, N, H, W]` by part of a time step.
+        window: `[B, N - 1, 2]` pixels down and right, by which the window of the camera moves from part to part.
+        lag: time constant in parts, above 0.
+    """
+    (batch, count), kept = change.shape[:2], math.exp(-1 / lag)
+    still, same = window.new_zeros(batch, 1), window.new_ones(batch, 1)
+    held, found = change[:, 0], [change[:, 0]]
+    for number in range(1, count):
+        held = _warped(held, -window[:, number - 1 : number], still, same)[:, 0] * kept + change[:, number]
+        found.append(held)
+    return torch.stack(found, 1) * (1 - kept)
+
+
 def _warped(light: Tensor, by: Tensor, angle: Tensor, size: Tensor) -> Tensor:
     """`light` `[B, H, W]` moved, turned and scaled about its middle, `[B, N, H, W]`; what comes in is zero.
 
@@ -116,13 +135,11 @@ def _warped(light: Tensor, by: Tensor, angle: Tensor, size: Tensor) -> Tensor:
         size: `[B, N]`.
     """
     (batch, height, width), count = light.shape, by.shape[1]
-    sine, cosine = torch.sin(angle) / size, torch.cos(angle) / size
-    across = torch.tensor([width - 1, height - 1], device=light.device) / 2
-    matrix = torch.stack([torch.stack([cosine, sine], -1), torch.stack([-sine, cosine], -1)], -2)  # of (x, y) pixels
-    moved = -(matrix @ by.flip(-1).unsqueeze(-1))
-    matrix = matrix * across[None, None, None, :] / across[None, None, :, None]
-    theta = torch.cat([matrix, moved / across[:, None]], -1).flatten(0, 1)
-    grid = functional.affine_grid(theta, [batch * count, 1, height, width], align_corners=True)
+    sine, cosine = (of(angle)[..., None, None] / size[..., None, None] for of in (torch.sin, torch.cos))
+    half = [(side - 1) / 2 for side in (height, width)]
+    down = (torch.arange(height, device=light.device) - half[0] - by[..., :1])[..., :, None]  # [B, N, H, 1]
+    right = (torch.arange(width, device=light.device) - half[1] - by[..., 1:])[..., None, :]  # [B, N, 1, W]
+    grid = torch.stack([(cosine * right + sine * down) / half[1], (cosine * down - sine * right) / half[0]], dim=-1)
     # One grid as tall as all of an image's: each image is read once for all its places.
     grid = grid.view(batch, count * height, width, 2)
     return functional.grid_sample(light[:, None], grid, align_corners=True).view(batch, count, height, width)

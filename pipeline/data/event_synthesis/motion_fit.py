@@ -23,8 +23,7 @@ OF_KIND = {
     "growth": ("rotation_rad", "zoom_rate"),
     "flicker": ("flicker", "flicker_cycles"),
 }
-FIRST = 5  # a start gets a generation for so many of those that the best get
-KEPT = 3  # starts that go on
+ROUNDS = ((10, 11), (5, 5), (1, 2))  # a start gets a generation for so many of those asked for; starts that get them
 POPULATION = 16  # motions of a generation
 JUDGED = 4  # further draws of events by which the best of the kept is chosen
 
@@ -88,6 +87,7 @@ def ranges(steps: int, side: int) -> dict[str, Range]:
         "most_steps": Range(1, 1.5 * steps),
         "bright": Range(0, 1),  # rounded
         "blur": Range(0.2, 2.0),
+        "lag_steps": Range(0, 3),
         "gain": Range(0.2, 30, log=True),
         "gain_spread": Range(0, 1),
         "on_share": Range(0.2, 0.8),
@@ -112,14 +112,14 @@ def starts(real: Mapping[str, np.ndarray], steps: int, side: int) -> list[tuple[
     counts = np.expm1(real["counts"]).reshape(len(real["counts"]), steps, 2).sum(2)
     ends = steps - np.argmax(counts[:, ::-1] > 0.05 * counts.max(1, keepdims=True), axis=1)
     place = np.nanmean(real["place"].reshape(-1, 2), axis=0)
-    apart = real["apart"].reshape(-1, 3)[:, :2]
-    apart = apart[np.isfinite(apart).all(1)]
-    values, ways = np.linalg.eigh(apart.T @ apart / max(1, len(apart)))
-    axis = math.atan2(ways[0, 1], ways[1, 1])
     lasting = ends.min() >= steps - 1
+    common, reverse = _common_path(real["apart"].reshape(len(ends), steps, 3)[..., :2])
+    axis, drift, narrow = _straight(common)
     seen = Motion(
         heading_rad=axis,
-        spread_rad=0.3 if values[0] < values[1] / 3 else 2.0,
+        drift=drift,
+        reverse=reverse,
+        spread_rad=0.3 if narrow else 2.0,
         offset_y=float(place[0]),
         offset_x=float(place[1]),
         least_steps=1.2 * steps if lasting else float(np.quantile(ends, 0.1)),
@@ -127,16 +127,75 @@ def starts(real: Mapping[str, np.ndarray], steps: int, side: int) -> list[tuple[
         bright=1,
         speed=side / 20,
         drift_spread=0.5,
+        lag_steps=0.2,
     )
-    turned = replace(seen, segments=3, turn_2_rad=2.0, turn_3_rad=2.0, ease=0.8, spread_rad=0.1, reverse=0.1)
-    return [
+    first, *turns = _headings(common)
+    turned = replace(
+        seen, segments=3, heading_rad=first, turn_2_rad=turns[0], turn_3_rad=turns[1], ease=0.8, spread_rad=0.1,
+        drift=0.0, drift_spread=0.1,
+    )  # fmt: skip
+    of_edges = [
         (replace(seen, tracked=1.0), ()),
         (replace(seen, tracked=0.0), ()),
+        (replace(turned, tracked=1.0), OF_KIND["turns"]),
         (turned, OF_KIND["turns"]),
+    ]
+    dark = [(replace(one, bright=0, heading_rad=_wrapped(one.heading_rad + math.pi)), own) for one, own in of_edges]
+    return [
+        *of_edges,
+        *dark,
         (replace(seen, speed=0.1, shake=side / 20), OF_KIND["shake"]),
         (replace(seen, rotation_rad=0.03, zoom_rate=0.02), OF_KIND["growth"]),
         (replace(seen, speed=0.1, flicker=0.2), OF_KIND["flicker"]),
     ]
+
+
+def _common_path(apart: np.ndarray) -> tuple[np.ndarray, float]:
+    """How ON events lie from OFF events in most recordings, step by step, and the share of those that have the reverse.
+
+    Args:
+        apart: `[N, T, 2]` pixels (y, x); NaN where a step has too few events.
+
+    Returns:
+        `[T, 2]`, which is along the motion of a bright object, and the share.
+    """
+    known = np.isfinite(apart)
+    filled = np.where(known, apart, 0.0)
+    pattern = np.linalg.svd(filled.reshape(len(apart), -1), full_matrices=False)[2][0]
+    signs = np.where(filled.reshape(len(apart), -1) @ pattern < 0, -1.0, 1.0)
+    if signs.sum() < 0:
+        signs = -signs
+    return (signs[:, None, None] * filled).sum(0) / np.maximum(known.sum(0), 1), float((signs < 0).mean())
+
+
+def _straight(common: np.ndarray) -> tuple[float, float, bool]:
+    """Of a straight path: its direction, the drift of its speed, and whether the directions of the steps are narrow."""
+    values, ways = np.linalg.eigh(common.T @ common)
+    along = common @ ways[:, 1]
+    middle = (np.arange(len(common)) + 0.5) / len(common) * 2 - 1
+    slope, mean = np.polyfit(middle, along, 1) if len(common) > 1 else (0.0, along[0])
+    heading = math.atan2(ways[0, 1], ways[1, 1])
+    if mean < 0:
+        slope, mean, heading = -slope, -mean, heading + math.pi
+    flips = np.flatnonzero(np.sign(along[1:]) * np.sign(along[:-1]) < 0)
+    if len(flips) == 1:  # the distance of the events says little about the speed, and its sign all about the direction
+        at = int(flips[0])
+        turn = middle[at] + (middle[at + 1] - middle[at]) * along[at] / (along[at] - along[at + 1])
+        slope, mean = (-1.0 / turn, 1.0) if abs(turn) > 1e-9 else (np.sign(slope), 0.0)
+    drift = float(slope / max(mean, abs(slope) / 2.5, 1e-9))
+    return _wrapped(heading), drift, bool(values[0] < values[1] / 3)
+
+
+def _headings(common: np.ndarray) -> tuple[float, float, float]:
+    """Of a path of three parts: the direction of the first, and by how much the second and the third are turned."""
+    thirds = [part if len(part) else common for part in np.array_split(common, 3)]
+    angles = [math.atan2(*part.mean(0)) for part in thirds]
+    return angles[0], _wrapped(angles[1] - angles[0]), _wrapped(angles[2] - angles[1])
+
+
+def _wrapped(angle: float) -> float:
+    """The same angle between -pi and pi."""
+    return math.remainder(angle, 2 * math.pi)
 
 
 class MotionFit:
@@ -187,16 +246,15 @@ class MotionFit:
 
     def motion(self) -> Motion:
         """The best motion found."""
-        tried = [_Search(start, own, self) for start, own in starts(self.real, self.steps, self.side)]
-        first = -(-self.generations // FIRST)
-        total = len(tried) * first + KEPT * self.generations
-        for search in tried:
-            search.go(first, total)
-        finalists = sorted(tried, key=lambda search: search.best[0])[:KEPT]
-        for search in finalists:
-            search.go(self.generations, total)
-        judged = [np.mean([self.cost(search.best[1], seed) for seed in range(1, 1 + JUDGED)]) for search in finalists]
-        return finalists[int(np.argmin(judged))].best[1]
+        searches = [_Search(start, own, self) for start, own in starts(self.real, self.steps, self.side)]
+        rounds = [(-(-self.generations // part), count) for part, count in ROUNDS]
+        total = sum(generations * count for generations, count in rounds)
+        for generations, count in rounds:
+            searches = sorted(searches, key=lambda search: search.best[0])[:count]
+            for search in searches:
+                search.go(generations, total)
+        judged = [np.mean([self.cost(search.best[1], seed) for seed in range(1, 1 + JUDGED)]) for search in searches]
+        return searches[int(np.argmin(judged))].best[1]
 
     def report(self, total: int) -> None:
         """Tells the progress that a generation is done."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 from spikeport.pipeline.data.event_synthesis.energy_coefficient import energy_coefficient
 
 FILTERS, SIDE, LEVEL = 16, 5, 1.0  # random filters, their side, and the response above which they count
+STRIDE = 2  # pixels between the places of a filter
 GRID = 3  # places on a side where the filters' responses are kept apart
 WHOLE = ("filters", "filters by place")  # groups that are compared as a whole
 WEIGHT = 10.0  # of a coefficient of these groups, which brings it to the size of the others
@@ -51,7 +52,7 @@ def statistics(frames: np.ndarray) -> dict[str, np.ndarray]:
     spread = np.sqrt(np.maximum(square - place**2, 0))
     apart = middle[:, :, 1] - middle[:, :, 0]
     flow = place[:, 1:] - place[:, :-1]
-    return {
+    found = {
         "counts": np.log1p(counts).reshape(number, -1),
         "place": place.reshape(number, -1),
         "spread": spread.reshape(number, -1),
@@ -62,6 +63,7 @@ def statistics(frames: np.ndarray) -> dict[str, np.ndarray]:
         **_responses(values),
         "between steps": _correlations(values[:, :-1, 1], values[:, 1:, 1], counts[:, :-1, 1], counts[:, 1:, 1]),
     }
+    return {name: value for name, value in found.items() if value.shape[1]}  # one step has none between steps
 
 
 def _correlations(first: np.ndarray, second: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -77,17 +79,17 @@ def _correlations(first: np.ndarray, second: np.ndarray, left: np.ndarray, right
     norm = np.sqrt(left * right)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = found / np.where(np.minimum(left, right) < FEW, np.nan, norm)[..., None, None]
-    parts = np.array_split(np.arange(steps), min(THIRDS, steps))
+    parts = np.array_split(np.arange(steps), min(THIRDS, steps)) if steps else []
     with np.errstate(invalid="ignore"):
         means = [_nanmean(shares[:, part]) for part in parts]
-    return np.stack(means, 1).reshape(number, -1)
+    return np.stack(means, 1).reshape(number, -1) if means else np.empty((number, 0))
 
 
 def _responses(values: np.ndarray) -> dict[str, np.ndarray]:
     """Mean response of each random filter by third of the recording, in all and by place: `[N, F]` each."""
     number, steps = values.shape[:2]
     frames = torch.from_numpy(values).flatten(0, 1)
-    found = functional.relu(functional.conv2d(frames, _filters(), padding=SIDE // 2) - LEVEL)
+    found = functional.relu(functional.conv2d(frames, _filters(), padding=SIDE // 2, stride=STRIDE) - LEVEL)
     both = {"filters": found.mean((2, 3)), "filters by place": functional.adaptive_avg_pool2d(found, GRID).flatten(1)}
     thirds = min(THIRDS, steps)
     return {

@@ -10,7 +10,7 @@ import torch
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.event_synthesis.motion import Motion
-from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
+from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera, _lagging
 
 T, B, H, W = 4, 3, 11, 15
 STILL = Motion(
@@ -82,6 +82,30 @@ def test_nothing_moves_without_motion_and_a_recording_ends() -> None:
     short = render(replace(RIGHT, least_steps=2, most_steps=2))
     assert (short[:2].sum((1, 2, 3, 4)) > 0).all()
     assert not short[2:].any()
+
+
+def test_slow_pixels_send_late_and_a_tracked_window_leaves_it_behind() -> None:
+    """The filter in NumPy: one row down, then two columns right, so that what is held moves up, then left."""
+    change = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(1))
+    window = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]).repeat(2, 1, 1)
+    found = _lagging(change, window, 1.6).numpy()
+    kept, values = np.exp(-1 / 1.6), change.numpy().astype(np.float64)
+    held = values[:, 0]
+    assert found[:, 0] == pytest.approx(held * (1 - kept), abs=1e-5)
+    held = kept * np.pad(held[:, 1:], ((0, 0), (0, 1), (0, 0))) + values[:, 1]
+    assert found[:, 1] == pytest.approx(held * (1 - kept), abs=1e-5)
+    held = kept * np.pad(held[:, :, 2:], ((0, 0), (0, 0), (0, 2))) + values[:, 2]
+    assert found[:, 2] == pytest.approx(held * (1 - kept), abs=1e-5)
+
+
+def test_a_trail_follows_a_dot_that_a_window_tracks() -> None:
+    """A dot that moves down: without a lag all events are at its edges, with one some are above it."""
+    sharp, slow = (
+        render(replace(RIGHT, heading_rad=0.5 * np.pi, tracked=1.0, gain=2.0, lag_steps=lag)) for lag in (0.0, 1.0)
+    )
+    above = slice(0, 4)
+    assert sharp[..., above, :].sum() == 0
+    assert slow[..., above, :].sum() > 0
 
 
 def test_flicker_fires_where_there_is_light() -> None:

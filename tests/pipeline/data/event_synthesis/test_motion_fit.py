@@ -50,6 +50,40 @@ def test_the_first_guess_sees_the_axis_and_the_end(heading: float) -> None:
     assert 2.5 < start.most_steps < 4.5
 
 
+def test_the_first_guess_sees_where_a_motion_turns_back() -> None:
+    """Up, and from the middle of the second of five steps on down, in nine of ten recordings."""
+    motion = replace(
+        Motion(), heading_rad=0.5 * np.pi, spread_rad=0.05, tracked=1.0, speed=1.5, gain=6.0, drift=2.0,
+        drift_spread=0.0, speed_spread=0.1, reverse=0.1,
+    )  # fmt: skip
+    start, _ = starts(statistics(recordings(motion)), T, H)[0]
+    assert np.sin(start.heading_rad) > 0.9
+    assert start.drift == pytest.approx(2.0, abs=0.5)  # the distance of the events is no speed, only its sign is sure
+    assert start.reverse < 0.3
+
+
+def test_the_first_guess_sees_the_turns_of_a_path() -> None:
+    """Right, down, left: each a third of six steps; a dark object's events say the reverse."""
+    motion = replace(
+        Motion(), segments=3, heading_rad=0.0, turn_2_rad=0.5 * np.pi, turn_3_rad=0.5 * np.pi, spread_rad=0.05,
+        tracked=1.0, speed=1.5, gain=6.0, drift_spread=0.0, reverse=0.0, ease=0.0,
+    )  # fmt: skip
+    frames = MotionCamera(6, motion).render(images(24, 1), torch.Generator().manual_seed(5)).transpose(0, 1).numpy()
+    tried = [one for one, _ in starts(statistics(frames), 6, H) if one.segments == 3]
+    assert {(one.bright, one.tracked) for one in tried} == {(1, 1.0), (1, 0.0), (0, 1.0), (0, 0.0)}
+    for one in tried:
+        headings = np.cumsum([one.heading_rad, one.turn_2_rad, one.turn_3_rad]) + (0.0 if one.bright else np.pi)
+        assert np.cos(headings - [0.0, 0.5 * np.pi, np.pi]) == pytest.approx([1, 1, 1], abs=0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_first_guess_takes_few_steps(steps: int) -> None:
+    motion = replace(Motion(), speed=2.0, gain=6.0, tracked=1.0, spread_rad=0.1)
+    frames = MotionCamera(steps, motion).render(images(9, 1), torch.Generator().manual_seed(5)).transpose(0, 1).numpy()
+    for one, _ in starts(statistics(frames), steps, H):
+        assert np.isfinite(list(one.__dict__.values())).all()
+
+
 def test_the_fit_comes_nearer_than_its_starts_and_finds_a_motion() -> None:
     """Up and down in a tracked window: the fitted axis is vertical, and the distance is a fraction of the start's."""
     truth = replace(Motion(), heading_rad=np.pi / 2, spread_rad=0.1, tracked=1.0, speed=1.5, gain=4.0, offset_x=2.0)
