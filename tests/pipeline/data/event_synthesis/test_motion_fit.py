@@ -10,7 +10,8 @@ import torch
 
 from spikeport.pipeline.data.event_synthesis.motion import Motion
 from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
-from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit, Range, ranges, starts
+from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit
+from spikeport.pipeline.data.event_synthesis.motion_starts import Range, ranges, starts
 from spikeport.pipeline.data.event_synthesis.statistics import statistics
 
 T, H, W = 5, 14, 17
@@ -45,7 +46,7 @@ def test_the_first_guess_sees_the_axis_and_the_end(heading: float) -> None:
     motion = replace(
         Motion(), heading_rad=heading, spread_rad=0.05, tracked=1.0, speed=1.5, gain=4.0, least_steps=3, most_steps=3
     )
-    start, _ = starts(statistics(recordings(motion)), T, H)[0]
+    start = starts(statistics(recordings(motion)), T, H)[0].motion
     assert abs(np.sin(start.heading_rad - heading)) < 0.3
     assert 2.5 < start.most_steps < 4.5
 
@@ -56,7 +57,7 @@ def test_the_first_guess_sees_where_a_motion_turns_back() -> None:
         Motion(), heading_rad=0.5 * np.pi, spread_rad=0.05, tracked=1.0, speed=1.5, gain=6.0, drift=2.0,
         drift_spread=0.0, speed_spread=0.1, reverse=0.1,
     )  # fmt: skip
-    start, _ = starts(statistics(recordings(motion)), T, H)[0]
+    start = starts(statistics(recordings(motion)), T, H)[0].motion
     assert np.sin(start.heading_rad) > 0.9
     assert start.drift == pytest.approx(2.0, abs=0.5)  # the distance of the events is no speed, only its sign is sure
     assert start.reverse < 0.3
@@ -69,19 +70,29 @@ def test_the_first_guess_sees_the_turns_of_a_path() -> None:
         tracked=1.0, speed=1.5, gain=6.0, drift_spread=0.0, reverse=0.0, ease=0.0,
     )  # fmt: skip
     frames = MotionCamera(6, motion).render(images(24, 1), torch.Generator().manual_seed(5)).transpose(0, 1).numpy()
-    tried = [one for one, _ in starts(statistics(frames), 6, H) if one.segments == 3]
+    tried = [one.motion for one in starts(statistics(frames), 6, H) if one.motion.segments == 3]
     assert {(one.bright, one.tracked) for one in tried} == {(1, 1.0), (1, 0.0), (0, 1.0), (0, 0.0)}
     for one in tried:
         headings = np.cumsum([one.heading_rad, one.turn_2_rad, one.turn_3_rad]) + (0.0 if one.bright else np.pi)
         assert np.cos(headings - [0.0, 0.5 * np.pi, np.pi]) == pytest.approx([1, 1, 1], abs=0.1)
 
 
+@pytest.mark.parametrize(("spread", "shared"), [(0.1, True), (3.2, False)])
+def test_directions_that_recordings_share_are_searched_near_the_first_guess(spread: float, *, shared: bool) -> None:
+    motion = replace(Motion(), heading_rad=1.0, spread_rad=spread, tracked=1.0, speed=1.5, gain=6.0, drift_spread=0.0)
+    start = starts(statistics(recordings(motion)), T, H)[0]
+    near = {"heading_rad", "spread_rad", "reverse", "drift", "bright"}
+    assert set(start.near) == (near if shared else set())
+    for name, bounds in start.near.items():
+        assert bounds.low <= getattr(start.motion, name) <= bounds.high
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_the_first_guess_takes_few_steps(steps: int) -> None:
     motion = replace(Motion(), speed=2.0, gain=6.0, tracked=1.0, spread_rad=0.1)
     frames = MotionCamera(steps, motion).render(images(9, 1), torch.Generator().manual_seed(5)).transpose(0, 1).numpy()
-    for one, _ in starts(statistics(frames), steps, H):
-        assert np.isfinite(list(one.__dict__.values())).all()
+    for one in starts(statistics(frames), steps, H):
+        assert np.isfinite(list(one.motion.__dict__.values())).all()
 
 
 def test_the_fit_comes_nearer_than_its_starts_and_finds_a_motion() -> None:
@@ -89,7 +100,7 @@ def test_the_fit_comes_nearer_than_its_starts_and_finds_a_motion() -> None:
     truth = replace(Motion(), heading_rad=np.pi / 2, spread_rad=0.1, tracked=1.0, speed=1.5, gain=4.0, offset_x=2.0)
     calls: list[tuple[int, int]] = []
     fit = MotionFit(images(24, 2), recordings(truth), 6, progress=lambda done, total, what: calls.append((done, total)))
-    first = min(fit.cost(motion) for motion, _ in starts(fit.real, T, H))
+    first = min(fit.cost(start.motion) for start in starts(fit.real, T, H))
     found = fit.motion()
     assert fit.cost(found) < 0.8 * first
     assert abs(np.sin(found.heading_rad)) > 0.7
