@@ -35,15 +35,15 @@ RECORDINGS = ROOT.parent / "shared" / "data" / "POKERDVS" / "aedat"
 SYMBOLS = {"club": "♣", "diamond": "♦", "heart": "♥", "spade": "♠"}
 SIDE, SIZES, EACH = 28, (0.7, 1.0), 10  # pixels of an image, share of it that a symbol takes, images of a symbol
 GAP_US = 50_000
-STEPS = {20: 400, 60: 400}  # optimizer steps on recordings, by number of recordings
-BATCH = 20
+COUNTS = (20, 60)  # recordings to train on
 SETTINGS = {
     "data.source": "class-folders", "data.events": "recordings", "data.images": "images", "data.pairing": "class",
     "data.height": 36, "data.width": 36, "data.steps": 10, "data.step_us": 3000, "data.train": 0,
     "data.validation": 0, "data.test": 0, "teacher.epochs": 8, "teacher.lr": 4e-3, "teacher.weight_decay": 0.05,
-    "student.channels": [16, 32, 64], "student.kernel": 5, "student.hidden": 64, "training.batch": BATCH,
-    "training.lr": 4e-3, "training.weight_decay": 0.1, "training.ema_decay": 0.95, "training.threads": 1,
-    "augmentation.shift": 2, "augmentation.event_drop": 0.1, "synthesis.pretrain_epochs": 10,
+    "student.channels": [16, 32, 64], "student.kernel": 5, "student.hidden": 64, "training.batch": 20,
+    "training.min_steps": 400, "training.epochs": 1, "synthesis.finetune_epochs": 1, "training.lr": 4e-3,
+    "training.weight_decay": 0.1, "training.ema_decay": 0.95, "training.threads": 1, "augmentation.shift": 2,
+    "augmentation.event_drop": 0.1, "synthesis.pretrain_epochs": 10,
     "synthesis.affine": {"degrees": 5.0, "scale": 0.1}, "quantization.epochs": 6, "quantization.lr": 3e-4,
     "quantization.method": "same", "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip
@@ -72,7 +72,7 @@ class Card:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--recordings", type=int, nargs="+", default=[20], choices=STEPS)
+    parser.add_argument("--recordings", type=int, nargs="+", default=[20], choices=COUNTS)
     parser.add_argument(
         "--trained",
         nargs="+",
@@ -171,13 +171,11 @@ def write_images(folder: Path) -> None:
 
 def accuracy(training: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, float]:
     """Accuracies of the float and the quantized student, in per cent of the tested recordings, and seconds."""
-    epochs = STEPS[count] // -(-count // BATCH)
     recipe = sp.load_recipe(
         "digits",
         {"name": "poker-cards", "data": {}, "distillation": {}, "synthesis": {}, "student": {}, "teacher": {}}
         | SETTINGS
-        | {"data.root": str(work / "root"), "data.splits": f"{count}-{draw}.csv", "training.epochs": epochs}
-        | {"synthesis.finetune_epochs": epochs}
+        | {"data.root": str(work / "root"), "data.splits": f"{count}-{draw}.csv"}
         | TRAININGS[training],
     )
     folder = work / f"{count}-{draw}-{training.replace(', ', '-').replace(' ', '-')}"
