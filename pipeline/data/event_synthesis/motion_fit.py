@@ -16,6 +16,8 @@ from spikeport.pipeline.data.event_synthesis.statistics import distances, statis
 from spikeport.progress import NamedProgress
 
 ROUNDS = ((10, 11), (5, 5), (1, 2))  # a start gets a generation for so many of those asked for; starts that get them
+SCREENED = 24  # random values of what no statistic shows at once, of which a search takes the best
+AT_RANDOM = ("speed", "speed_spread", "drift_spread", "size", "blur", "lag_steps", "gain", "gain_spread")
 POPULATION = 16  # motions of a generation
 JUDGED = 4  # draws of events by which searches are compared
 
@@ -99,16 +101,26 @@ class _Search:
     def __init__(self, start: Start, fit: MotionFit) -> None:
         from cmaes import CMA
 
-        self.start, self.fit = start.motion, fit
+        self.fit = fit
         others = {name for names in OF_KIND.values() for name in names} - set(start.own)
         known = {name: bounds for name, bounds in fit.ranges.items() if name not in others} | dict(start.near)
         self.ranges = {name: bounds for name, bounds in known.items() if bounds.high > bounds.low}
+        self.start = self._screened(start.motion)
         mean = np.array([bounds.share(getattr(self.start, name)) for name, bounds in self.ranges.items()])
         self.cma = CMA(
             mean=mean.clip(0.02, 0.98), sigma=0.15, bounds=np.tile([0.0, 1.0], (len(mean), 1)), seed=fit.seed % 2**32,
             population_size=POPULATION,
         )  # fmt: skip
         self.cost = fit.cost_over(JUDGED, self.motion)
+
+    def _screened(self, start: Motion) -> Motion:
+        """The best of some motions that differ from the start in what it only guesses."""
+        rng = np.random.default_rng(self.fit.seed)
+        drawn = [
+            {name: self.ranges[name].value(share) for name, share in zip(AT_RANDOM, shares, strict=True)}
+            for shares in rng.random((SCREENED, len(AT_RANDOM)))
+        ]
+        return min([start, *(replace(start, **values) for values in drawn)], key=self.fit.cost)
 
     @property
     def motion(self) -> Motion:

@@ -135,7 +135,7 @@ class Synthesis(Section):
         description="network trained on recordings and their images, fitted motion, or N-MNIST's saccades",
     )
     motion_generations: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=40, description="generations of the search that fits the motion"
+        default=100, description="generations of the search that fits the motion"
     )
     simulator_pretrain_epochs: EpochsOrZero = Field(
         default=0, description="epochs over all static images with the simulator, before `pretrain_epochs`"
