@@ -20,7 +20,7 @@ class HasEquivalence(TypedDict):
 
 
 def summary(report: Report) -> str:
-    """One sentence: accuracy, change of accuracy by quantization, equality of spikes, energy.
+    """One sentence: accuracy, change of accuracy by quantization, effect of distillation, equality of spikes, energy.
 
     For a network with many silent recordings, or with an accuracy no better than a guess, the sentence begins with
     this fault and does not contain the energy.
@@ -28,7 +28,8 @@ def summary(report: Report) -> str:
     trouble, equality = _trouble(report), _equality(report["equivalence"])
     if trouble.fails and passed(report) and any(map(_equal, _checks(report["equivalence"]))):
         equality = f"equal spikes in simulation do not change that ({equality})"
-    parts = [_accuracy(report), equality, "" if trouble.fails else _energy(report["energy"])]
+    effect, energy = ("", "") if trouble.fails else (_effect(report), _energy(report["energy"]))
+    parts = [_accuracy(report), effect, equality, energy]
     if trouble.text:
         parts = [trouble.text, parts[0][0].lower() + parts[0][1:], *parts[1:]]
     text = "; ".join(part for part in parts if part)
@@ -78,6 +79,19 @@ def _accuracy(report: Report) -> str:
         return text if _trouble(report).text else f"{text}, as many as before quantization"
     change = words.points((entry["value"] or 0.0) - before["value"])
     return f"{text}, {change} points against the same student in float"
+
+
+def _effect(report: Report) -> str:
+    """What distillation changes in the quantized student, with its interval; "" where it was not compared."""
+    difference = report.get("comparison", {}).get("difference")
+    entry = difference.get("student_quantized") if difference else None
+    if not difference or not entry:
+        return ""
+    change = f"{words.points(entry['value'])} points (95 % interval {words.points_range(entry)})"
+    sure = entry["low"] > 0 or entry["high"] < 0
+    return f"{difference['first']} changes that by {change} against {difference['second']}" + (
+        "" if sure else ", which these recordings cannot tell from none"
+    )
 
 
 def _silent(entry: StageAccuracy) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from html_page import Page
-from report_example import answered, example_check, example_inputs
+from report_example import TEST, answered, example_check, example_inputs
 
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.layer_rows import LAYER_KEYS
@@ -184,6 +184,23 @@ def test_summary_names_the_numbers(report: dict[str, Any]) -> None:
     assert "simulated test recordings" in sentence
     assert "the same as Lava 0.10.0 fixed_pt in all 20" in sentence
     assert "modeled at 3.40 µJ (3.00 to 4.90)" in sentence
+
+
+@pytest.mark.parametrize(("gain", "points"), [(40, "+10.0"), (0, "0.0"), (-40, "−10.0")])
+def test_summary_says_what_distillation_changes(gain: int, points: str) -> None:
+    """Of 400 recordings, the student has 300 right and the baseline 40 fewer, as many, or 40 more."""
+    inputs = example_inputs()
+    right, other = np.arange(TEST) < 0.75 * TEST, np.arange(TEST) < 0.75 * TEST - gain * TEST / 400
+    methods = {name: {**stages} for name, stages in inputs.methods.items()}
+    methods["ckd"]["student_quantized"], methods["baseline"]["student_quantized"] = answered(right), answered(other)
+    sentence = build_report(replace(inputs, methods=methods))["summary"]
+    assert f"ckd changes that by {points} points (95 % interval " in sentence
+    assert ("cannot tell from none" in sentence) is (gain == 0)
+
+
+def test_summary_is_silent_about_one_method_alone() -> None:
+    alone = replace(example_inputs(), methods="one method")
+    assert "changes that by" not in build_report(alone)["summary"]
 
 
 def test_summary_says_that_spikes_differ() -> None:
