@@ -116,7 +116,7 @@ class _Search:
     def _screened(self, start: Motion) -> Motion:
         """The best of some motions that differ from the start in what it only guesses."""
         rng = np.random.default_rng(self.fit.seed)
-        drawn = [
+        drawn: list[dict[str, Any]] = [
             {name: self.ranges[name].value(share) for name, share in zip(AT_RANDOM, shares, strict=True)}
             for shares in rng.random((SCREENED, len(AT_RANDOM)))
         ]
