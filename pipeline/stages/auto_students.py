@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spikeport.pipeline.distillation.method_spec import pretraining_stages
+from spikeport.pipeline.models import storage
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.run.auto_method import CHOICE
 from spikeport.pipeline.run.sections.distillation import AUTO
 from spikeport.pipeline.stages.choice_result import NotNeeded
 from spikeport.pipeline.stages.results import StageOutput, StudentResult
+from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages, write_metrics
 
 if TYPE_CHECKING:
     from spikeport.pipeline.stages.context import Context
+
+STUDENT = "student.safetensors"  # in the folder of a candidate
 
 
 def weights_file(kind: str, method: str, context: Context) -> str:
@@ -52,12 +60,57 @@ def copied(context: Context, kind: str, method: str) -> StageOutput:
     return StageOutput(result=replace(result, findings=(), gap=()), files=(name,))
 
 
+def trained_folder(context: Context, candidate: str) -> Path:
+    """Where the stage `choice` trains a candidate as the student itself, since validation recordings are many.
+
+    Args:
+        context: the run.
+        candidate: its name.
+    """
+    return context.checkpoints(CHOICE) / "whole" / candidate
+
+
+def trained_in_choice(context: Context, method: str) -> Student | None:
+    """The student of a method that the stage `choice` has trained already, in eval mode; its epochs go into the run's
+    log. None where it has to be trained.
+
+    Args:
+        context: the run.
+        method: one of the recipe's `methods`.
+    """
+    if context.recipe.distillation.method != AUTO:
+        return None
+    folder, stage = trained_folder(context, context.losses_of(method)), f"student-{method}"
+    if not (folder / STUDENT).is_file():
+        return None
+    context.progress.log("  it was trained for the choice")
+    for rows in rows_of_stages(folder / "student" / METRICS).values():
+        write_metrics(context.run.file(METRICS), stage, [replace(row, stage=stage) for row in rows])
+    dataset = context.dataset
+    shape = dataset.test.frames.shape[2:]
+    return storage.load_student(context.recipe_of(method), shape, len(dataset.classes), folder / STUDENT)
+
+
+def needed_stages(context: Context) -> tuple[str, ...]:
+    """The pretraining stages that the run's own method still needs, see `pretraining_stages`.
+
+    Args:
+        context: the run.
+    """
+    own = context.recipe.distillation.method
+    if own == AUTO and (trained_folder(context, context.losses_of(own)) / STUDENT).is_file():
+        return ()
+    return pretraining_stages(context.recipe_of(own))
+
+
 def not_needed(context: Context) -> StageOutput:
     """The output of a stage that what "auto" has chosen does not need. Says so.
 
     Args:
         context: the run.
     """
-    reason = f"{context.losses_of(AUTO)} was chosen, which does not need it"
+    chosen = context.losses_of(AUTO)
+    done = (trained_folder(context, chosen) / STUDENT).is_file()
+    reason = f"{chosen} was chosen, which {'was trained already' if done else 'does not need it'}"
     context.progress.log(f"  {reason}")
     return StageOutput(result=NotNeeded(reason=reason))

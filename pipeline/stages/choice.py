@@ -18,24 +18,34 @@ from spikeport.files import write_text
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
 from spikeport.pipeline.data.splits.leakage import check_leakage
 from spikeport.pipeline.distillation.auto_candidates import candidates
+from spikeport.pipeline.models import storage
 from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.report.content.choice import CandidateJson
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.auto_method import with_method
 from spikeport.pipeline.run.intervals import wilson
+from spikeport.pipeline.stages.auto_students import STUDENT, trained_folder
 from spikeport.pipeline.stages.choice_lines import choice_lines
 from spikeport.pipeline.stages.choice_result import ChoiceResult
 from spikeport.pipeline.stages.results import StageOutput
-from spikeport.pipeline.stages.synthesis import MOTION
+from spikeport.pipeline.stages.synthesis import MOTION, SYNTHESIS, with_cached_views
 from spikeport.pipeline.stages.train import load_teacher
 from spikeport.pipeline.training.candidate import train_candidate
 from spikeport.pipeline.training.checkpoints import recipe_identity
-from spikeport.pipeline.training.choice_folds import Fold, fold_dataset, fold_recipe, folds_of, known_recordings
+from spikeport.pipeline.training.choice_folds import (
+    ENOUGH,
+    Fold,
+    fold_dataset,
+    fold_recipe,
+    folds_of,
+    known_recordings,
+    validation_fold,
+)
 from spikeport.pipeline.training.choice_rule import BASELINE, Answers, Evidence, choose, evidence_of
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import EventSplit
-    from spikeport.pipeline.data.event_synthesis.cached_views import EventSynthesizer
+    from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
     from spikeport.pipeline.run.recipe import Recipe
     from spikeport.pipeline.stages.context import Context
 
@@ -48,25 +58,29 @@ def choice(context: Context) -> StageOutput:
     auto = recipe.distillation.auto
     if recipe.synthesis.simulator_weights:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, dataset)
-    known = known_recordings(dataset)
-    folds = folds_of(known, auto, recipe.seed)
+    known, validated = known_recordings(dataset), len(dataset.validation) >= ENOUGH
+    folds = [validation_fold(dataset)] if validated else folds_of(known, auto, recipe.seed)
     if not len(dataset.static.labels) or not folds:
         why = "the recordings cannot be cut into folds" if not folds else "the data set has no static images"
         result = ChoiceResult(
             chosen=BASELINE, reason=f"{BASELINE}, since {why}", kind="none", confidence=auto.confidence
         )
     else:
-        result = _chosen(_Competition(context, known, folds), auto.confidence)
+        result = _chosen(_Competition(context, known, folds, validated=validated), auto.confidence)
     for line in choice_lines(result.to_json()):
         context.progress.log(f"  {line}")
     return StageOutput(result=result)
 
 
 class _Competition:
-    """The trainings of all candidates in all folds. What is done is kept in a file, and is not done again."""
+    """The trainings of all candidates in all folds. What is done is kept in a file, and is not done again.
 
-    def __init__(self, context: Context, known: EventSplit, folds: list[Fold]) -> None:
-        self.context, self.known, self.folds = context, known, folds
+    With `validated`, the only fold is the validation part. Candidates are trained as the student itself would be, and
+    the student of what is chosen is kept.
+    """
+
+    def __init__(self, context: Context, known: EventSplit, folds: list[Fold], *, validated: bool) -> None:
+        self.context, self.known, self.folds, self.validated = context, known, folds, validated
         self.folder = context.checkpoints(STAGE)
         self.left_out: dict[str, str] = {}
         sections = ("student", "training", "augmentation", "distillation", "synthesis")
@@ -95,21 +109,28 @@ class _Competition:
     def _train(self, fold: Fold, name: str, teacher: Any) -> dict[str, Any]:
         context, began = self.context, time.monotonic()
         auto, folder = context.recipe.distillation.auto, self.folder / f"fold-{fold.number}" / name
-        recipe = fold_recipe(with_method(context.recipe, name), fold)
+        recipe, dataset = with_method(context.recipe, name), context.dataset
         where = f"{STAGE}: fold {fold.number + 1} of {len(self.folds)}, {name}"
 
         def progress(done: int, total: int, _: str) -> None:
             context.progress(done, total, where)
 
         try:
-            dataset = fold_dataset(context.dataset, self.known, fold, auto.images, recipe.seed)
+            if self.validated:
+                folder = trained_folder(context, name)
+            else:
+                recipe = fold_recipe(recipe, fold)
+                dataset = fold_dataset(dataset, self.known, fold, auto.images, recipe.seed)
             student = train_candidate(recipe, dataset, teacher, self._synthesizer(recipe), folder, progress)
         except UserError as error:
             if name == BASELINE:
                 raise
             return {"left_out": error.message}
         spikes = run_student(student, self.known.frames[fold.held]).spikes
-        shutil.rmtree(folder, ignore_errors=True)
+        if self.validated:
+            storage.save_student(student, folder / STUDENT)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         predicted = classify(spikes)
         seconds = time.monotonic() - began
         right = float(np.mean(predicted == self.known.labels[fold.held]))
@@ -120,16 +141,17 @@ class _Competition:
             "seconds": round(seconds, 3),
         }
 
-    def _synthesizer(self, recipe: Recipe) -> Callable[[], EventSynthesizer] | None:
+    def _synthesizer(self, recipe: Recipe) -> Callable[[], EventSynthesizer | CachedViews] | None:
         """What renders synthetic events in all folds alike; None for a translator, which each fold trains anew."""
-        if recipe.synthesis.kind == "translator":
+        kind, run = recipe.synthesis.kind, self.context.run
+        if kind == "translator" and not self.validated:
             return None
 
-        def fitted() -> EventSynthesizer:
-            run = self.context.run
-            if recipe.synthesis.kind == "motion" and MOTION not in run.files("synthesis"):
+        def fitted() -> EventSynthesizer | CachedViews:
+            if kind != "simulator" and not run.files("synthesis"):
                 raise UserError(run.result("synthesis")["reason"], where="synthesis.kind")
-            return load_synthesizer(recipe, run.file(MOTION))
+            made = load_synthesizer(recipe, run.file(MOTION if kind == "motion" else SYNTHESIS))
+            return with_cached_views(self.context, made) if self.validated else made
 
         return fitted
 
@@ -162,7 +184,7 @@ def _chosen(competition: _Competition, confidence: float) -> ChoiceResult:
     return ChoiceResult(
         chosen=chosen,
         reason=_reason(chosen, evidence, confidence),
-        kind="folds",
+        kind="validation" if competition.validated else "folds",
         confidence=confidence,
         recordings=recordings,
         answers=len(of_baseline.labels),

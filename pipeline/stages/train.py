@@ -24,7 +24,14 @@ from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.gap import LayerGap
 from spikeport.pipeline.run.sections.distillation import AUTO
-from spikeport.pipeline.stages.auto_students import copied, not_needed, same_as_own, weights_file
+from spikeport.pipeline.stages.auto_students import (
+    copied,
+    needed_stages,
+    not_needed,
+    same_as_own,
+    trained_in_choice,
+    weights_file,
+)
 from spikeport.pipeline.stages.checks import check_patience
 from spikeport.pipeline.stages.first_weights import checked_start
 from spikeport.pipeline.stages.results import (
@@ -104,7 +111,7 @@ def teacher(context: Context) -> StageOutput:
 def simulator(context: Context) -> StageOutput:
     """Pretrains the student on events of the simulated camera, into simulator.safetensors."""
     recipe = context.recipe_of(context.recipe.distillation.method)
-    if "simulator" not in pretraining_stages(recipe):
+    if "simulator" not in needed_stages(context):
         return not_needed(context)
     if recipe.synthesis.simulator_weights:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, context.dataset)
@@ -128,7 +135,7 @@ def simulator(context: Context) -> StageOutput:
 def pretrain(context: Context) -> StageOutput:
     """Pretrains the student on synthetic events, into pretrain.safetensors."""
     recipe = context.recipe_of(context.recipe.distillation.method)
-    if "pretrain" not in pretraining_stages(recipe):
+    if "pretrain" not in needed_stages(context):
         return not_needed(context)
     checked_start(context)
     synthesizer = synthesizer_of(context)
@@ -158,7 +165,7 @@ def student(context: Context, method: str) -> StageOutput:
     )
     own = method == context.recipe.distillation.method
     started = checked_start(context)
-    trained = train_student(
+    trained = trained_in_choice(context, method) or train_student(
         recipe,
         context.dataset,
         load_teacher(context),

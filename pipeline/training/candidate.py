@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spikeport.pipeline.data.dataset import Dataset
-from spikeport.pipeline.data.event_synthesis.cached_views import EventSynthesizer
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.distillation.method_spec import pretraining_stages, uses_synthesis
 from spikeport.pipeline.models import storage
@@ -21,7 +21,7 @@ def train_candidate(
     recipe: Recipe,
     dataset: Dataset,
     teacher: Teacher | None,
-    synthesizer: Callable[[], EventSynthesizer] | None,
+    synthesizer: Callable[[], EventSynthesizer | CachedViews] | None,
     folder: Path,
     progress: NamedProgress | None = None,
 ) -> Student:
@@ -29,8 +29,8 @@ def train_candidate(
 
     Args:
         recipe: the recipe of the candidate.
-        dataset: recordings and images that it may see. Without validation recordings each training keeps its last
-            epoch.
+        dataset: recordings and images that it may see. Validation recordings choose the epochs; without any, each
+            training keeps its last epoch.
         teacher: the teacher; None if there is none.
         synthesizer: gives what renders synthetic events; None: a translator is trained on `dataset`.
         folder: where the checkpoints are; a training that was stopped is resumed from them.
@@ -43,7 +43,7 @@ def train_candidate(
         UserError: the candidate cannot be trained on these recordings and images.
     """
     stages, student = pretraining_stages(recipe), None
-    render: EventSynthesizer | None = None
+    render: EventSynthesizer | CachedViews | None = None
     if uses_synthesis(recipe.distillation):
         if synthesizer is None:
             render = train_translator(recipe, dataset, folder / "synthesis", progress)

@@ -91,6 +91,16 @@ def folds_of(known: EventSplit, auto: Auto, seed: int) -> list[Fold]:
     return found
 
 
+def validation_fold(dataset: Dataset) -> Fold:
+    """The one fold of a data set whose validation part is large enough: it is held out, as in the run itself.
+
+    Args:
+        dataset: the data set.
+    """
+    train = np.arange(len(dataset.train))
+    return Fold(number=0, again=0, train=train, held=len(train) + np.arange(len(dataset.validation)))
+
+
 def fold_dataset(dataset: Dataset, known: EventSplit, fold: Fold, images: int, seed: int) -> Dataset:
     """A data set that trains on one fold's recordings, without validation and test recordings.
 

@@ -60,7 +60,7 @@ def sentences(choice: ChoiceJson) -> list[str]:
     if choice["candidates"]:
         again = f" ({choice['answers']:,} answers)" if choice["answers"] > choice["recordings"] else ""
         held = (
-            "validation recordings"
+            "validation recordings, which chose the epochs of each candidate too"
             if choice["kind"] == "validation"
             else ("training and validation recordings, each by a student that was not trained on it")
         )

@@ -22,8 +22,9 @@ from spikeport.pipeline.stages.choice_result import ChoiceResult
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.reporting import CallbackProgress
 from spikeport.pipeline.stages.runner import stages_of
-from spikeport.pipeline.stages.train import teacher
+from spikeport.pipeline.stages.train import pretrain, student, teacher
 from spikeport.pipeline.training import choice_folds
+from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages
 from spikeport.pipeline.training.train import initial_student
 
 NOTHING = 1e-9  # a learning rate that changes nothing
@@ -122,6 +123,35 @@ def test_what_was_trained_before_a_kill_is_not_trained_again(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):  # another recipe: from the beginning
         stage.choice(made)
     assert len(trained) == 3
+
+
+def test_a_large_validation_part_is_held_out_and_what_is_chosen_is_not_trained_twice(tmp_path, monkeypatch):
+    """Weights and log of the student are those of a run that names the method."""
+    monkeypatch.setattr(stage, "ENOUGH", 15)
+    values = recipe(auto={"candidates": ("synthetic-events",)}, synthesis={"kind": "simulator", "pretrain_epochs": 1})
+    made = context(tmp_path / "run", values)
+    monkeypatch.setattr(stage, "choose", lambda _: "synthetic-events")
+    output = stage.choice(made)
+    found = output.result.to_json()
+    assert (found["kind"], found["recordings"], found["trainings"]) == ("validation", 15, 1)
+    made.run.record("teacher", {"predicted": None, "reason": "not asked"}, (), 0.0)
+    made.run.record("choice", found, (), 0.0)
+    made.run = open_run(made.run.path)
+    assert "reason" in pretrain(made).result.to_json()
+    student(made, "auto")
+    assert "  it was trained for the choice" in made.lines
+    named = context(tmp_path / "named", with_method(values, "synthetic-events"))
+    named.run.record("teacher", {"predicted": None, "reason": "not asked"}, (), 0.0)
+    pretrain(named)
+    student(named, "synthetic-events")
+    own, other = (each.run.file("student.safetensors").read_bytes() for each in (made, named))
+    assert own == other
+    epochs = rows_of_stages(made.run.file(METRICS))["student-auto"]
+    assert [row.losses for row in epochs] == [
+        row.losses for row in rows_of_stages(named.run.file(METRICS))["student-synthetic-events"]
+    ]
+    student(made, "baseline")
+    assert made.lines.count("  it was trained for the choice") == 2
 
 
 def test_a_candidate_that_cannot_be_trained_is_left_out(tmp_path):
