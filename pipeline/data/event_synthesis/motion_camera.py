@@ -116,13 +116,13 @@ def _lagging(change: Tensor, window: Tensor, lag: float) -> Tensor:
         window: `[B, N - 1, 2]` pixels down and right, by which the window of the camera moves from part to part.
         lag: time constant in parts, above 0.
     """
-    (batch, count), kept = change.shape[:2], math.exp(-1 / lag)
+    (batch, count), lasting = change.shape[:2], math.exp(-1 / lag)
     still, same = window.new_zeros(batch, 1), window.new_ones(batch, 1)
     held, found = change[:, 0], [change[:, 0]]
     for number in range(1, count):
-        held = _warped(held, -window[:, number - 1 : number], still, same)[:, 0] * kept + change[:, number]
+        held = _warped(held, -window[:, number - 1 : number], still, same)[:, 0] * lasting + change[:, number]
         found.append(held)
-    return torch.stack(found, 1) * (1 - kept)
+    return torch.stack(found, 1) * (1 - lasting)
 
 
 def _warped(light: Tensor, by: Tensor, angle: Tensor, size: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def starts(real: Mapping[str, np.ndarray], steps: int, side: int) -> list[Start]
     apart = real["apart"].reshape(len(ends), steps, 3)[..., :2]
     common, reverse = _common_path(apart)
     axis, drift = _straight(common)
-    narrow = _narrow(apart)
+    narrow = _of_one_direction(apart)
     seen = Motion(
         heading_rad=axis,
         drift=drift,
@@ -148,7 +148,7 @@ def starts(real: Mapping[str, np.ndarray], steps: int, side: int) -> list[Start]
         (replace(seen, rotation_rad=0.03, zoom_rate=0.02), OF_KIND["growth"]),
         (replace(seen, speed=0.1, flicker=0.2), OF_KIND["flicker"]),
     ]
-    turning = all(_narrow(part) for part in np.array_split(apart, 3, axis=1) if part.shape[1])
+    turning = all(_of_one_direction(part) for part in np.array_split(apart, 3, axis=1) if part.shape[1])
     shared = {1: narrow, 3: turning}
     return [Start(motion, own, _near(motion) if shared[motion.segments] else {}) for motion, own in kinds]
 
@@ -203,7 +203,7 @@ def _straight(common: np.ndarray) -> tuple[float, float]:
     return _wrapped(heading), drift
 
 
-def _narrow(apart: np.ndarray) -> bool:
+def _of_one_direction(apart: np.ndarray) -> bool:
     """Whether recordings share a direction, or its reverse, `apart` as in `_common_path`."""
     known = apart[np.isfinite(apart).all(-1)]
     values = np.linalg.eigvalsh(known.T @ known)

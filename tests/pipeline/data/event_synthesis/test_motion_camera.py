@@ -89,13 +89,13 @@ def test_slow_pixels_send_late_and_a_tracked_window_leaves_it_behind() -> None:
     change = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(1))
     window = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]).repeat(2, 1, 1)
     found = _lagging(change, window, 1.6).numpy()
-    kept, values = np.exp(-1 / 1.6), change.numpy().astype(np.float64)
+    lasting, values = np.exp(-1 / 1.6), change.numpy().astype(np.float64)
     held = values[:, 0]
-    assert found[:, 0] == pytest.approx(held * (1 - kept), abs=1e-5)
-    held = kept * np.pad(held[:, 1:], ((0, 0), (0, 1), (0, 0))) + values[:, 1]
-    assert found[:, 1] == pytest.approx(held * (1 - kept), abs=1e-5)
-    held = kept * np.pad(held[:, :, 2:], ((0, 0), (0, 0), (0, 2))) + values[:, 2]
-    assert found[:, 2] == pytest.approx(held * (1 - kept), abs=1e-5)
+    assert found[:, 0] == pytest.approx(held * (1 - lasting), abs=1e-5)
+    held = lasting * np.pad(held[:, 1:], ((0, 0), (0, 1), (0, 0))) + values[:, 1]
+    assert found[:, 1] == pytest.approx(held * (1 - lasting), abs=1e-5)
+    held = lasting * np.pad(held[:, :, 2:], ((0, 0), (0, 0), (0, 2))) + values[:, 2]
+    assert found[:, 2] == pytest.approx(held * (1 - lasting), abs=1e-5)
 
 
 def test_a_trail_follows_a_dot_that_a_window_tracks() -> None:
