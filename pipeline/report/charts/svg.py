@@ -57,7 +57,7 @@ def share_axis(lowest: float) -> Axis:
     Args:
         lowest: the lowest share, 0 to 1.
     """
-    steps = {0.9: 0.05, 0.8: 0.1, 0.7: 0.1, 0.6: 0.2, 0.5: 0.25, 0.0: 0.5}
+    steps = {0.9: 0.05, 0.8: 0.1, 0.7: 0.15, 0.6: 0.2, 0.5: 0.25, 0.0: 0.5}
     start = next(value for value in steps if value <= max(0.0, lowest))
     step = steps[start]
     count = round((1 - start) / step)

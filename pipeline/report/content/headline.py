@@ -89,7 +89,7 @@ def _effect(report: Report) -> str:
         return ""
     change = f"{words.points(entry['value'])} points (95 % interval {words.points_range(entry)})"
     sure = entry["low"] > 0 or entry["high"] < 0
-    return f"{difference['first']} changes that by {change} against {difference['second']}" + (
+    return f"{difference['first']} brings {change} over {difference['second']}" + (
         "" if sure else ", which these recordings cannot tell from none"
     )
 

@@ -197,6 +197,8 @@ def test_axis_positions() -> None:
     assert log.at(1.0) == pytest.approx(100 / 3, abs=1e-3)  # positions are rounded to a thousandth of a percent
     assert charts.share_axis(0.764).low == 0.7
     assert charts.share_axis(0.05).low == 0.0
+    ticks = {charts.share_axis(lowest).ticks for lowest in (0.95, 0.85, 0.75, 0.65, 0.55, 0.1)}
+    assert {len(each) for each in ticks} == {3}, "more labels would overlap in a narrow column"
     assert charts.difference_axis(0.07).high == 0.1
 
 

@@ -194,13 +194,13 @@ def test_summary_says_what_distillation_changes(gain: int, points: str) -> None:
     methods = {name: {**stages} for name, stages in inputs.methods.items()}
     methods["ckd"]["student_quantized"], methods["baseline"]["student_quantized"] = answered(right), answered(other)
     sentence = build_report(replace(inputs, methods=methods))["summary"]
-    assert f"ckd changes that by {points} points (95 % interval " in sentence
+    assert f"ckd brings {points} points (95 % interval " in sentence
     assert ("cannot tell from none" in sentence) is (gain == 0)
 
 
 def test_summary_is_silent_about_one_method_alone() -> None:
     alone = replace(example_inputs(), methods="one method")
-    assert "changes that by" not in build_report(alone)["summary"]
+    assert " brings " not in build_report(alone)["summary"]
 
 
 def test_summary_says_that_spikes_differ() -> None:
