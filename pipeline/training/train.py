@@ -108,8 +108,8 @@ def fit_motion(
         progress: called with (generations done, generations in all, what is done).
 
     Returns:
-        The motion, and the distance of its events from the recordings by group of statistics, with other random numbers
-        than those of the fit.
+        The motion, with more variety where recordings are few (`Motion.widened`), and the distance of its events from
+        the recordings before that, by group of statistics, with other random numbers than those of the fit.
 
     Raises:
         UserError: there are too few recordings, or no images.
@@ -126,7 +126,7 @@ def fit_motion(
     images = torch.from_numpy(resize_to(dataset.static.images[rows], *frames.shape[3:]))
     fit = MotionFit(images, frames, recipe.synthesis.motion_generations, recipe.seed, progress)
     motion = fit.motion()
-    return motion, fit.distances(motion, seed=100)
+    return motion.widened(len(frames), min(frames.shape[3:])), fit.distances(motion, seed=100)
 
 
 def pretrain_student(

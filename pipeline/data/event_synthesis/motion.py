@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from spikeport.errors import UserError
+
+# Least spreads of a motion that is fitted to FEW recordings; places in sides of a frame.
+LEAST = {
+    "spread_rad": 0.25, "speed_spread": 0.8, "drift_spread": 1.5, "size_spread": 0.25, "gain_spread": 0.6,
+    "offset_spread": 1 / 24, "reverse": 0.2,
+}  # fmt: skip
+FEW = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +92,23 @@ class Motion:
     noise: float = 0.001
     flicker: float = 0.0
     flicker_cycles: float = 2.0
+
+    def widened(self, recordings: int, side: int) -> Motion:
+        """The same motion with spreads that are not below what so few recordings can show.
+
+        Recordings of a few objects have less variety than those to come. The least spreads fall with the root of the
+        number of recordings, as the error of a mean does.
+
+        Args:
+            recordings: number of recordings that it was fitted to, 1 or more.
+            side: the shorter side of the frames in pixels.
+        """
+        factor = min(1.0, (FEW / recordings) ** 0.5)
+        least = {name: factor * value * (side if name == "offset_spread" else 1) for name, value in LEAST.items()}
+        reverse = min(max(self.reverse, least.pop("reverse")), 1 - factor * LEAST["reverse"])
+        return replace(
+            self, **{name: max(getattr(self, name), value) for name, value in least.items()}, reverse=reverse
+        )
 
     def to_text(self) -> str:
         """JSON text."""

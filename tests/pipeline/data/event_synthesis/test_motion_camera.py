@@ -138,6 +138,18 @@ def test_one_seed_gives_the_same_events_and_another_others() -> None:
     assert MotionCamera(T, wild).identity != MotionCamera(T, RIGHT).identity
 
 
+def test_few_recordings_leave_room_for_motions_that_they_do_not_show() -> None:
+    """By hand: the least spreads with 20 recordings, half of them with 80; what is wider stays."""
+    narrow = replace(STILL, speed_spread=0.1, size_spread=0.7, reverse=0.0)
+    few, more = narrow.widened(20, 48), narrow.widened(80, 48)
+    assert (few.speed_spread, few.size_spread, few.reverse, few.offset_spread) == (0.8, 0.7, 0.2, 2.0)
+    assert (more.speed_spread, more.size_spread, more.reverse, more.offset_spread) == (0.4, 0.7, 0.1, 1.0)
+    assert replace(narrow, reverse=0.95).widened(20, 48).reverse == 0.8
+    assert narrow.widened(3, 48) == few
+    unchanged = {"speed", "drift", "heading_rad", "size", "gain", "tracked", "noise", "lag_steps", "least_steps"}
+    assert all(getattr(few, name) == getattr(narrow, name) for name in unchanged)
+
+
 def test_a_motion_is_kept_as_text() -> None:
     motion = replace(Motion(), segments=3, bright=0, speed=1.25)
     assert Motion.from_text(motion.to_text(), "m.json") == motion
