@@ -6,6 +6,7 @@ the recipe that was read last, and in the working folder.
 
 from __future__ import annotations
 
+import traceback
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -46,6 +47,16 @@ def load_object(name: str, where: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{name!r} cannot be imported", where=where, cause=str(error), hint=_hint(module)) from error
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # code of others raises anything
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"{name!r} cannot be imported",
+            where=where,
+            cause=f"{type(error).__name__} in line {line.lineno} of {line.filename}: {error}",
+            hint="correct the module",
+        ) from error
     return found
 
 
@@ -68,7 +79,7 @@ def call_factory(name: str, where: str, *arguments: Any, hint: str) -> Any:
         return factory(*arguments)
     except UserError:
         raise
-    except Exception as error:  # code of others raises anything
+    except (Exception, SystemExit) as error:  # code of others raises anything
         listing = ", ".join(repr(argument) for argument in arguments)
         raise UserError(
             f"{name}({listing}) failed", where=where, cause=f"{type(error).__name__}: {error}", hint=hint

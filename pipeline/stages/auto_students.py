@@ -7,16 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikeport.pipeline.distillation.method_spec import pretraining_stages
-from spikeport.pipeline.models import storage
-from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.run.auto_method import CHOICE
 from spikeport.pipeline.run.sections.distillation import AUTO
 from spikeport.pipeline.stages.choice_result import NotNeeded
 from spikeport.pipeline.stages.results import StageOutput, StudentResult
 from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages, write_metrics
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a report imports this module, and needs no torch
+    from spikeport.pipeline.models.students.base import Student
     from spikeport.pipeline.stages.context import Context
 
 STUDENT = "student.safetensors"  # in the folder of a candidate
@@ -78,6 +76,8 @@ def trained_in_choice(context: Context, method: str) -> Student | None:
         context: the run.
         method: one of the recipe's `methods`.
     """
+    from spikeport.pipeline.models import storage
+
     if context.recipe.distillation.method != AUTO:
         return None
     folder, stage = trained_folder(context, context.losses_of(method)), f"student-{method}"
@@ -97,6 +97,8 @@ def needed_stages(context: Context) -> tuple[str, ...]:
     Args:
         context: the run.
     """
+    from spikeport.pipeline.distillation.method_spec import pretraining_stages
+
     own = context.recipe.distillation.method
     if own == AUTO and (trained_folder(context, context.losses_of(own)) / STUDENT).is_file():
         return ()

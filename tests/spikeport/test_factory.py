@@ -40,7 +40,21 @@ def test_a_note_names_the_file_before_its_code_runs(tmp_path: Path, monkeypatch,
         load_object("no_such_module_at_all.deep:make", "teacher.network")
 
 
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [("1 / 0", "ZeroDivisionError in line 2 of .*: division"), ("exit(3)", "SystemExit in line .*: 3")],
+)
+def test_an_own_module_that_fails_is_named_with_its_line(tmp_path: Path, monkeypatch, line: str, cause: str) -> None:
+    (tmp_path / "failing_module.py").write_text(f"value = 1\n{line}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    with pytest.raises(UserError, match=rf"'failing_module:f' cannot be imported: {cause}.* Hint: correct the module"):
+        load_object("failing_module:f", "data.source")
+
+
 def test_a_function_is_called_and_its_error_is_named() -> None:
+    with pytest.raises(UserError, match=r"^x: sys:exit\(4\) failed: SystemExit: 4\. Hint: name a function$"):
+        call_factory("sys:exit", "x", 4, hint="name a function")
     assert call_factory("os.path:join", "x", "a", "b", hint="") == "a/b"
     with pytest.raises(UserError, match=r"^x: os:getcwd\(3\) failed: TypeError: .* Hint: name a function$"):
         call_factory("os:getcwd", "x", 3, hint="name a function")

@@ -103,7 +103,7 @@ def build_loss(name: str, options: Mapping[str, object], sizes: Sizes) -> Distil
         return loss_class(name)(sizes, **checked)
     except UserError:
         raise
-    except Exception as error:  # code of others raises anything
+    except (Exception, SystemExit) as error:  # code of others raises anything
         raise UserError(f"{name} failed", where=WHERE, cause=f"{type(error).__name__}: {error}") from error
 
 

@@ -108,8 +108,7 @@ class Distillation(Section):
     shared_head: bool = Field(default=False, description="one output layer for all streams")
     reverse_lr: NotNegative = Field(
         default=0.0,
-        description="learning rate of a copy of the teacher, which learns from labels and student after each step of "
-        "the student; 0: the teacher stays as it is",
+        description="learning rate of a copy of the teacher, which learns from the student after each step; 0: it does not",
     )
     initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")
     auto: Auto = Auto()

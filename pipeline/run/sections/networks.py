@@ -78,8 +78,7 @@ class Student(Section):
     )
     norm_steps: StepsOrZero = Field(
         default=0,
-        description="batch norm through time (BNTT): data.steps for statistics and gains of each time step, which "
-        "only float training can have; 0: one batch norm for all steps",
+        description="batch norm through time (BNTT), in float only: data.steps for one a time step; 0: one for all",
     )
     neuron: str = Field(
         default="leaky",
