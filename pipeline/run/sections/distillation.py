@@ -108,7 +108,7 @@ class Distillation(Section):
     shared_head: bool = Field(default=False, description="one output layer for all streams")
     reverse_lr: NotNegative = Field(
         default=0.0,
-        description="learning rate of a copy of the teacher, which learns from the student after each step; 0: it does not",
+        description="learning rate of a copy of the teacher that learns from the student after each step; 0: none does",
     )
     initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")
     auto: Auto = Auto()
