@@ -47,8 +47,6 @@ def load_object(name: str, where: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{name!r} cannot be imported", where=where, cause=str(error), hint=_hint(module)) from error
-    except UserError:
-        raise
     except (Exception, SystemExit) as error:  # code of others raises anything
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(
