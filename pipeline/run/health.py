@@ -13,11 +13,13 @@ import numpy as np
 
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import SILENT, UNLABELED
+from spikeport.pipeline.run.gap import LayerGap
 from spikeport.pipeline.run.intervals import paired_difference, wilson
 
 SATURATED = 0.9  # spikes per neuron and time step, above which a layer carries no information
 MANY_SILENT = 0.1  # share of recordings without an output spike that is reported
 SETTLED_STEPS = 50  # optimizer steps after which a layer that was dead and still is may stay so
+WIDE_GAP = 0.1  # domain gap of the output from which on a student takes synthetic events for something else
 FEW = 20  # predictions that are too few to differ from chance
 LISTED_CLASSES = 4
 REMEDIES = {
@@ -29,6 +31,7 @@ REMEDIES = {
     "guessing": "train longer (training.epochs) or at another training.lr; look at the data: spikeport data preview",
     "teacher_guessing": "raise teacher.epochs or change teacher.lr; to train without it: distillation.method=baseline",
     "teacher_below_student": "raise teacher.epochs, or take a better one; or none: distillation.method=baseline",
+    "domain_gap": "raise synthesis.motion_generations, change synthesis.kind, or use distillation.method=auto",
     "teacher_order": "put its outputs into the order of the data set's classes",
 }
 TUNING = "the float student is sound, rounding or tuning broke it: lower quantization.lr, or quantization.epochs = 0"
@@ -253,6 +256,19 @@ def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> 
         f"{100 * shares['student']:.1f} %"
     )
     return [_finding("teacher_below_student", stage, shares, text)]
+
+
+def of_gap(stage: str, gap: Sequence[LayerGap]) -> list[Finding]:
+    """Synthetic events that the output layer of the student takes for something else than recordings.
+
+    Args:
+        stage: name of the stage.
+        gap: the domain gap of the layers, in their order; empty where none was measured.
+    """
+    if not gap or gap[-1].gap < WIDE_GAP or gap[-1].gap < 3 * gap[-1].among_recordings:
+        return []
+    text = f"synthetic events are unlike the recordings: domain gap {gap[-1].gap:.2f} in {gap[-1].layer}"
+    return [_finding("domain_gap", stage, {"gap": gap[-1].gap, "layer": gap[-1].layer}, text)]
 
 
 def after_tuning(found: Sequence[Finding], before: Sequence[FindingJson]) -> list[Finding]:

@@ -271,6 +271,7 @@ def _tested(
     if isinstance(teacher, Predictions):
         correct = (each.correctness(test.labels).correct for each in (teacher, predictions))
         found += health.of_teacher_against(stage, *correct)
+    found += health.of_gap(stage, gap)
     found = found if before is None else health.after_tuning(found, [finding.to_json() for finding in before])
     return StudentResult(predictions=predictions, findings=_reported(context, stage, found), gap=gap)
 

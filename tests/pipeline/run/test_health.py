@@ -10,6 +10,7 @@ from learning_data import tiny_dataset, tiny_recipe
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.students.inference import predict_spikes, run_student
 from spikeport.pipeline.run import health
+from spikeport.pipeline.run.gap import LayerGap
 from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.training.fit import fit
@@ -151,6 +152,21 @@ def test_a_layer_is_called_dead_after_steps_and_not_after_epochs(tmp_path, silen
     fit(Waking(0.5, epochs=20), tmp_path, Training(accelerator="cpu"), progress=heard)
     assert len(heard.lines) == lines
     assert all("layer a: never fires" in line for line in heard.lines)
+
+
+@pytest.mark.parametrize(
+    ("gap", "among", "named"), [(0.2, 0.01, True), (0.09, 0.0, False), (0.2, 0.08, False), (0.0, 0.0, False)]
+)
+def test_a_wide_domain_gap_of_the_output_is_named(gap, among, named):
+    """0.2 is wide, unless two halves of the recordings are as far apart; that of the first layer does not count."""
+    layers = [
+        LayerGap(layer="conv1", gap=0.9, among_recordings=0.0),
+        LayerGap(layer="output", gap=gap, among_recordings=among),
+    ]
+    found = health.of_gap("student-a", layers)
+    assert [each.kind for each in found] == ["domain_gap"] * named
+    assert all("domain gap 0.20 in output" in health.line(each) for each in found)
+    assert health.of_gap("student-a", ()) == []
 
 
 def test_what_is_measured_changes_no_weight(tmp_path, monkeypatch):
