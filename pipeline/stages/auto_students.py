@@ -20,18 +20,6 @@ if TYPE_CHECKING:  # a report imports this module, and needs no torch
 STUDENT = "student.safetensors"  # in the folder of a candidate
 
 
-def weights_file(kind: str, method: str, context: Context) -> str:
-    """Name of a weights file: `student.safetensors` for the run's method, `student-<method>.safetensors` for others.
-
-    Args:
-        kind: "student" or "quantized".
-        method: one of the recipe's `methods`.
-        context: the run.
-    """
-    own = method == context.recipe.distillation.method
-    return f"{kind}.safetensors" if own else f"{kind}-{method}.safetensors"
-
-
 def same_as_own(context: Context, method: str) -> bool:
     """Whether the student for comparison is the run's own: "auto" has chosen the baseline.
 
@@ -51,9 +39,9 @@ def copied(context: Context, kind: str, method: str) -> StageOutput:
         kind: "student" or "quantized".
         method: the method for comparison.
     """
-    own, name = context.recipe.distillation.method, weights_file(kind, method, context)
+    own, name = context.recipe.distillation.method, context.weights_file(kind, method)
     context.progress.log(f"  the same as {kind}-{own}, which is not trained twice")
-    shutil.copyfile(context.run.file(weights_file(kind, own, context)), context.run.file(name))
+    shutil.copyfile(context.run.file(context.weights_file(kind, own)), context.run.file(name))
     result = StudentResult.from_json(context.run.result(f"{kind}-{own}"))
     return StageOutput(result=replace(result, findings=(), gap=()), files=(name,))
 

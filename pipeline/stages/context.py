@@ -56,6 +56,15 @@ class Context:
         """
         return chosen_method(self.run) if method == self.recipe.distillation.method else method
 
+    def weights_file(self, kind: str, method: str) -> str:
+        """Name of a weights file: `student.safetensors` of the run's method, `student-<method>.safetensors` of others.
+
+        Args:
+            kind: "student" or "quantized".
+            method: one of the recipe's `methods`.
+        """
+        return f"{kind}.safetensors" if method == self.recipe.distillation.method else f"{kind}-{method}.safetensors"
+
     def checkpoints(self, training: str) -> Path:
         """Folder of the checkpoints of a training.
 

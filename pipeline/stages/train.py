@@ -30,7 +30,6 @@ from spikeport.pipeline.stages.auto_students import (
     not_needed,
     same_as_own,
     trained_in_choice,
-    weights_file,
 )
 from spikeport.pipeline.stages.checks import check_patience
 from spikeport.pipeline.stages.first_weights import checked_start
@@ -161,7 +160,7 @@ def student(context: Context, method: str) -> StageOutput:
     recipe, losses, name = (
         context.recipe_of(method),
         context.losses_of(method),
-        weights_file("student", method, context),
+        context.weights_file("student", method),
     )
     own = method == context.recipe.distillation.method
     started = checked_start(context)
@@ -188,7 +187,7 @@ def quantized(context: Context, method: str) -> StageOutput:
     """Folds the batch norms of the float student of `method` and fine-tunes it in Loihi arithmetic."""
     if same_as_own(context, method):
         return copied(context, "quantized", method)
-    name = weights_file("quantized", method, context)
+    name = context.weights_file("quantized", method)
     recipe, own = context.recipe_of(method), method == context.recipe.distillation.method
     same = recipe.quantization.method == "same" or recipe.data.without_recordings  # images only
     tuned = qat_finetune(
@@ -236,7 +235,7 @@ def load_teacher(context: Context) -> Teacher | None:
 
 def load_student(context: Context, method: str, stage: storage.Stage) -> Student:
     """The student of `method`, in eval mode. Raises UserError where it is not trained yet."""
-    file = context.run.file(weights_file("student" if stage == "float" else "quantized", method, context))
+    file = context.run.file(context.weights_file("student" if stage == "float" else "quantized", method))
     if not file.is_file():
         raise UserError("is not trained yet", where=str(file), hint="finish the run with spikeport run --resume")
     dataset, recipe = context.dataset, context.recipe_of(method)
