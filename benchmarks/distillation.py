@@ -1,11 +1,14 @@
 """Study of distillation on real recordings: every method, a learning curve, an ablation, the targets.
 
     python benchmarks/distillation.py methods curve ablation [--seeds N] [--jobs N]
-        [--recipe recipes/nmnist-small.toml] [--set data.root=../shared/data] [--only REGEX] [--draw] [--list]
+        [--recipe recipes/nmnist-small.toml] [--set data.root=../shared/data] [--only REGEX] [--folds N]
+        [--draw] [--list] [--again] [--write-recipe FILE]
 
 Each run is a process with a folder under runs/distillation/, and is added to docs/results/distillation.json when it
 ends; a stopped study continues with the same command. docs/results/distillation.md is generated from that file alone
-(`--draw` does nothing else). The study takes hours on 2 cores; `--list` prints what would run.
+(`--draw` does nothing else). The study takes hours on 2 cores; `--list` prints what would run. `--again` leaves both
+files as they are: it does recorded runs again with today's code, and writes how they compare: nmnist_today.txt, .json.
+`--write-recipe` writes the recipe of the first of the runs, which `spikeport run` and `spikeport sweep` take.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import distillation_again
 import distillation_page
 from distillation_parts import PARTS, Part, Variant
 
@@ -36,6 +40,7 @@ from spikeport.pipeline.stages.checks import check_recipe
 from spikeport.pipeline.sweep.engine import run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.trial import TrialResult
+from spikeport.versions import about_this_run
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = "spikeport-distillation/1"
@@ -48,15 +53,25 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", dest="changes", metavar="A.B=VALUE", action="append", default=[])
     parser.add_argument("--seeds", type=int, help="instead of the part's own number")
     parser.add_argument("--only", metavar="REGEX", help="variants whose `group, label` it is found in")
+    parser.add_argument("--folds", type=int, metavar="N", help="only the first N of the part's folds")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs") / "distillation")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results")
     parser.add_argument("--draw", action="store_true", help="draw the document and leave")
     parser.add_argument("--list", action="store_true", help="say what would run and leave")
+    parser.add_argument("--again", action="store_true", help="compare recorded runs with today's code")
+    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="write the first run's recipe and leave")
     options = parser.parse_args(words)
     study = Study(options.results, options.runs)
     failed = 0
     try:
+        if options.write_recipe:
+            _, trial = trials_of(options.parts[0], PARTS[options.parts[0]], *_asked(options))[0]
+            recipe = load_recipe(find_recipe(options.recipe), [*options.changes, *trial.changes])
+            write_text(options.write_recipe, recipe.as_toml())
+            return 0
+        if options.again:
+            return study.again(options)
         for name in [] if options.draw else options.parts:
             failed += study.run(name, options)
     except UserError as error:
@@ -90,7 +105,7 @@ class Study:
         part, source = PARTS[name], find_recipe(options.recipe)
         recipe = load_recipe(source, options.changes)
         digest = hashlib.sha256(recipe.as_toml().encode()).hexdigest()
-        trials = trials_of(name, part, recipe, options.seeds, options.only)
+        trials = trials_of(name, part, *_asked(options))
         for _, trial in trials:
             check_recipe(
                 load_recipe(source, [*options.changes, *trial.changes]), for_netx=False
@@ -125,6 +140,38 @@ class Study:
             print(f"{name} {trial.name}: {message}", flush=True)
 
         run_trials(out / "recipe.toml", missing, out, jobs=options.jobs, done=done, verb=part.verb)
+        return len(failed)
+
+    def again(self, options: argparse.Namespace) -> int:
+        """Does recorded runs again and writes the comparison; gives how many failed.
+
+        Settings of `--set` are given to the runs and not compared: where the data are, and the number of threads.
+        """
+        pairs, failed = [], []
+        recipe = load_recipe(find_recipe(options.recipe), options.changes)
+        for name in options.parts:
+            part, known = PARTS[name], {run["run"]: run for run in self.read()["parts"][name]["runs"]}
+            trials = [
+                trial
+                for _, trial in trials_of(name, part, *_asked(options))
+                if known.get(trial.name, {}).get("changes") == list(trial.changes)
+            ]
+
+            def done(trial: Trial, found: TrialResult | UserError, name: str = name, known: Any = known) -> None:
+                print(f"{name} {trial.name}: {found if isinstance(found, UserError) else 'done'}", flush=True)
+                if isinstance(found, UserError):
+                    failed.append(trial.name)
+                else:
+                    pairs.append((name, known[trial.name], found.row()))
+
+            out = self.runs / f"again-{name}"
+            write_text(out / "recipe.toml", recipe.as_toml())
+            run_trials(out / "recipe.toml", trials, out, jobs=options.jobs, done=done, verb=part.verb)
+        lines, about = distillation_again.page(pairs), about_this_run()
+        write_text(self.file.with_name("nmnist_today.txt"), "\n".join([json.dumps(about), "", *lines, ""]))
+        runs = [{"part": name, "run": recorded["run"], **today} for name, recorded, today in pairs]
+        write_json(self.file.with_name("nmnist_today.json"), {"about": about, "set": options.changes, "runs": runs})
+        print("\n".join(lines))
         return len(failed)
 
     def _known(self, name: str, recipe: Recipe) -> dict[str, list[str]]:
@@ -165,12 +212,17 @@ def _same(run: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(run[key] for key in ("group", "variant", "seed", "fold"))
 
 
+def _asked(options: argparse.Namespace) -> tuple[Recipe, int | None, str | None, int | None]:
+    """Recipe, seeds, variants and folds that the command asks for, as `trials_of` takes them."""
+    return load_recipe(find_recipe(options.recipe), options.changes), options.seeds, options.only, options.folds
+
+
 def trials_of(
-    name: str, part: Part, recipe: Recipe, seeds: int | None, only: str | None
+    name: str, part: Part, recipe: Recipe, seeds: int | None, only: str | None, folds: int | None = None
 ) -> list[tuple[Variant, Trial]]:
     """The part's runs: seed by seed, fold by fold, variant by variant, so that pairs are complete early.
 
-    `seeds`: of every variant, instead of its own number and the part's.
+    `seeds`: of every variant, instead of its own number and the part's. `folds`: only the first so many.
     """
     variants = [
         variant
@@ -180,7 +232,7 @@ def trials_of(
     trials = []
     wanted = {variant: seeds or max(variant.seeds, part.seeds) for variant in variants}
     for seed in range(recipe.seed, recipe.seed + max(wanted.values(), default=0)):
-        for fold in range(part.folds) if part.folds else (None,):
+        for fold in range(part.folds)[:folds] if part.folds else (None,):
             for variant in (variant for variant in variants if seed - recipe.seed < wanted[variant]):
                 changes = [*variant.changes, f"seed={seed}", "distillation.train_baseline=false"]
                 changes += (

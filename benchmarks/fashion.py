@@ -1,7 +1,7 @@
 """Fashion-MNIST before a hand-held event camera that Spikeport's simulators do not know: do images help?
 
     python benchmarks/fashion.py [--recordings N ...] [--trained NAME ...] [--seeds N] [--tested N] [--work FOLDER]
-        [--write] [--page]
+        [--write] [--page] [--write-recipe FILE]
 
 Images: shared/data/FashionMNIST/raw. Recordings: benchmarks/fashion_camera.py, made once into the work folder: one of
 each of the 10,000 test images, and of 6,000 training images. Of these, 5,000 may be trained on, and 1,000 are for
@@ -10,7 +10,8 @@ draws the recordings of a training, classes in equal parts. All of the 60,000 im
 whose recordings are tested. The student knows pairs by class only. All trainings of a number of recordings take the
 same number of optimizer steps on recordings and keep the last epoch; they share one teacher. A stopped study continues
 with the same command. `--write` writes all that the work folder holds into docs/results/fashion.txt and fashion.json,
-and `--page` does nothing else.
+and `--page` does nothing else. `--write-recipe` makes recordings and teacher and writes the recipe of the first
+training, which `spikeport run` and `spikeport sweep` take.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import spikeport as sp
 from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.intervals import paired_t
 from spikeport.pipeline.run.progress import ProgressPrinter
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RunFolder
 from spikeport.tables import text_table
 from spikeport.versions import about_this_run
@@ -37,20 +39,20 @@ from spikeport.versions import about_this_run
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 SIDE, TIME_STEPS = 28, 10
-STEPS = {50: 900, 200: 1200, 1000: 2000, 5000: 4000}  # optimizer steps on recordings, by number of recordings
-BATCH = 20
+STEPS = {50: 600, 200: 1200, 1000: 2000, 5000: 4000}  # optimizer steps on recordings, by number of recordings
 SETTINGS = {
     "data.source": "class-folders", "data.recordings": "frames", "data.events": "recordings", "data.images": "images",
     "data.pairing": "class", "data.height": SIDE, "data.width": SIDE, "data.steps": TIME_STEPS, "data.step_us": 30_000,
     "data.train": 0, "data.validation": 0, "data.test": 0, "student.channels": [16, 32, 64], "student.kernel": 5,
-    "student.hidden": 64, "training.batch": BATCH, "training.lr": 4e-3, "training.weight_decay": 0.1,
+    "student.hidden": 64, "training.batch": 20, "training.lr": 4e-3, "training.weight_decay": 0.1,
+    "training.epochs": 1, "synthesis.finetune_epochs": 1,  # more by training.min_steps
     "training.ema_decay": 0.99, "training.threads": 1, "augmentation.shift": 2, "augmentation.event_drop": 0.1,
     "synthesis.kind": "motion", "synthesis.motion_generations": 20, "synthesis.pretrain_epochs": 1,
     "quantization.epochs": 6, "quantization.lr": 3e-4, "quantization.method": "same",
     "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip
 TEACHER = {  # of a run that is there for its teacher
-    "distillation.method": "baseline", "training.epochs": 1, "quantization.epochs": 0,
+    "distillation.method": "baseline", "training.min_steps": 0, "quantization.epochs": 0,
     "teacher.epochs": 2, "teacher.lr": 4e-3, "teacher.weight_decay": 0.05, "teacher.ema_decay": 0.998,
 }  # fmt: skip
 TRAININGS = {  # name -> settings
@@ -82,11 +84,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "fashion")
     parser.add_argument("--write", action="store_true", help="write docs/results/fashion.txt and fashion.json")
     parser.add_argument("--page", action="store_true", help="train nothing, only write")
+    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="write the first recipe and leave")
     options = parser.parse_args()
     study = Study(options)
     with ProgressPrinter() as progress:
         if not options.page:
             prepare(options.work / "root")
+            if options.write_recipe:
+                given = TRAININGS[options.trained[0]] | study.of_all(progress)
+                recipe = study.recipe(options.recordings[0], 0, given)
+                write_text(options.write_recipe, recipe.as_toml())
+                return
             study.run(options, progress)
     lines = page(study.found)
     print("\n".join(lines))
@@ -115,34 +123,38 @@ class Study:
 
     def run(self, options: argparse.Namespace, progress: ProgressPrinter) -> None:
         """Does what is missing."""
-        weights = self.trained("teacher", 50, 0, TEACHER, progress).file("teacher.safetensors")
-        changes = dict(tuple(change.split("=", 1)) for change in self.changes)
-        given = {"teacher.weights": str(weights), "teacher.epochs": 0}
-        given |= {name: _value(text) for name, text in changes.items()}
+        given = self.of_all(progress)
         for count in options.recordings:
-            epochs = STEPS[count] // -(-count // BATCH)
             for seed in range(options.seeds):
                 for training in options.trained:
                     name = " ".join([f"{count}/{seed}/{training}", *self.changes])
                     if name in self.found:
                         continue
                     began = time.process_time()
-                    own = {"training.epochs": epochs, "synthesis.finetune_epochs": epochs}
-                    run = self.trained(name, count, seed, own | TRAININGS[training] | given, progress)
+                    run = self.trained(name, self.recipe(count, seed, TRAININGS[training] | given), progress)
                     self.found[name] = {**result_of(run.manifest), "cpu_s": round(time.process_time() - began)}
                     write_json(self.file, self.found)
 
-    def trained(
-        self, name: str, count: int, seed: int, settings: dict[str, Any], progress: ProgressPrinter
-    ) -> RunFolder:
-        """A finished training."""
-        progress.log(f"== {name}")
+    def of_all(self, progress: ProgressPrinter) -> dict[str, Any]:
+        """Settings of all trainings: the teacher, which is trained if it is not there, and those of `--set`."""
+        weights = self.trained("teacher", self.recipe(50, 0, TEACHER), progress).file("teacher.safetensors")
+        changes = dict(tuple(change.split("=", 1)) for change in self.changes)
+        given = {"teacher.weights": str(weights), "teacher.epochs": 0}
+        return given | {name: _value(text) for name, text in changes.items()}
+
+    def recipe(self, count: int, seed: int, settings: dict[str, Any]) -> Recipe:
+        """The recipe of a training."""
         parts = {part: {} for part in ("data", "distillation", "synthesis", "student", "teacher")}
         given = {
             "data.root": str(self.work / "root"),
             "data.splits": write_split(self.work / "root", count, seed, self.tested),
         }
-        recipe = sp.load_recipe("digits", {"name": "fashion", "seed": seed} | parts | SETTINGS | settings | given)
+        own = {"training.min_steps": STEPS[count]}
+        return sp.load_recipe("digits", {"name": "fashion", "seed": seed} | parts | SETTINGS | own | settings | given)
+
+    def trained(self, name: str, recipe: Recipe, progress: ProgressPrinter) -> RunFolder:
+        """A finished training."""
+        progress.log(f"== {name}")
         folder = self.work / f"runs-{self.part}" / "".join(sign if sign.isalnum() else "-" for sign in name)
         return sp.train(recipe, folder, resume=folder.exists(), progress=progress, log=progress.log).folder
 

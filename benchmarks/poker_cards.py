@@ -1,6 +1,7 @@
 """Playing cards that fly by: do images help where recordings are few, with a motion that nobody sets by hand?
 
     python benchmarks/poker_cards.py [--draws N] [--recordings N ...] [--trained NAME ...] [--work FOLDER]
+        [--write-recipe FILE]
 
 Recordings: POKER-DVS in shared/data/POKERDVS/aedat. Images: the four symbols of all fonts of this system that have them
 (packages fonts-dejavu, fonts-freefont-ttf, fonts-liberation, fonts-symbola on Debian; fonttools reads which fonts have
@@ -8,7 +9,8 @@ a symbol), in random sizes, half of them on their head, as both ends of a card s
 than 50 ms after each other are one group, and a group stands on one side of the split. A draw takes groups at random
 until they hold the recordings to train on, every class among them; recordings of these groups that are too many are not
 used, those of all other groups are tested. There are no validation recordings: the last epoch is kept. All trainings
-have the same number of optimizer steps on recordings.
+have the same number of optimizer steps on recordings. `--write-recipe` makes images and splits and writes the recipe
+of the first training of the first draw, which `spikeport run` and `spikeport sweep` take; `data.splits` is the draw.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import spikeport as sp
 from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.intervals import paired_t
 from spikeport.pipeline.run.progress import ProgressPrinter
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.tables import text_table
 from spikeport.versions import about_this_run
 
@@ -82,6 +85,7 @@ def main() -> None:
         help=", ".join(TRAININGS),
     )
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "poker_cards")
+    parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="write the first recipe and leave")
     options = parser.parse_args()
     root = options.work / "root"
     cards = list(cards_of(RECORDINGS))
@@ -89,11 +93,17 @@ def main() -> None:
     write_images(root / "images")
     if not (root / "recordings").exists():
         (root / "recordings").symlink_to(RECORDINGS.resolve())
+    for count in options.recordings:
+        for draw in range(options.draws):
+            write_text(root / f"{count}-{draw}.csv", split_of(cards, groups, count, draw))
+    if options.write_recipe:
+        recipe = recipe_of(options.trained[0], options.recordings[0], 0, options.work)
+        write_text(options.write_recipe, recipe.as_toml())
+        return
     found: dict[str, dict[str, float]] = {}
     with ProgressPrinter() as progress:
         for count in options.recordings:
             for draw in range(options.draws):
-                write_text(root / f"{count}-{draw}.csv", split_of(cards, groups, count, draw))
                 for training in options.trained:
                     found[f"{count}/{draw}/{training}"] = accuracy(training, count, draw, options.work, progress)
                     write_json(options.work / "found.json", found)
@@ -169,17 +179,22 @@ def write_images(folder: Path) -> None:
                 image.save(folder / name / f"font{number}-{each}.png")
 
 
-def accuracy(training: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, float]:
-    """Accuracies of the float and the quantized student, in per cent of the tested recordings, and seconds."""
-    recipe = sp.load_recipe(
+def recipe_of(training: str, count: int, draw: int, work: Path) -> Recipe:
+    """The recipe of a training."""
+    return sp.load_recipe(
         "digits",
         {"name": "poker-cards", "data": {}, "distillation": {}, "synthesis": {}, "student": {}, "teacher": {}}
         | SETTINGS
         | {"data.root": str(work / "root"), "data.splits": f"{count}-{draw}.csv"}
         | TRAININGS[training],
     )
+
+
+def accuracy(training: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, float]:
+    """Accuracies of the float and the quantized student, in per cent of the tested recordings, and seconds."""
     folder = work / f"{count}-{draw}-{training.replace(', ', '-').replace(' ', '-')}"
     began = time.monotonic()
+    recipe = recipe_of(training, count, draw, work)
     run = sp.train(recipe, folder, resume=folder.exists(), progress=progress, log=progress.log)
     stages = run.folder.manifest["stages"]
     labels = np.array(stages["data"]["result"]["test_labels"])

@@ -11,7 +11,6 @@ import distillation_page
 import distillation_parts
 import pytest
 from distillation_parts import PARTS, Part, Variant
-from sweep_runs import FakeTrials
 
 from spikeport.pipeline.run.recipe_file import load_recipe
 
@@ -139,28 +138,6 @@ def test_the_document_shows_the_numbers():
     assert "| 0 | quantized accuracy | at least 95.00 | - | 0 | not run |" in page
     assert "12 runs on 3 cores, python 3.11.1, torch 2.9.9." in page
     assert "## Targets" not in distillation_page.page({"parts": {"ablation": study["parts"]["ablation"]}}, titles)
-
-
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    """The driver with a part of two variants, whose runs are made in a moment."""
-    recipe = tmp_path / "r.toml"
-    recipe.write_text("name = 'r'\n[distillation]\nmethod = 'baseline'\n")
-    variants = (Variant("", "short", ("training.epochs=1",)), Variant("", "long, longer", ("training.epochs=2",)))
-    monkeypatch.setitem(
-        distillation.PARTS, "methods", Part("Methods", lambda _: variants, folds=2, seeds=1, about="Two.")
-    )
-    trials = FakeTrials(monkeypatch)
-    words = ["--recipe", str(recipe), "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
-
-    def run(*more, part="methods"):
-        trials.started.clear()
-        code = distillation.main([part, *words, *more])
-        file = tmp_path / "distillation.json"
-        return code, json.loads(file.read_text())["parts"]["methods"]["runs"] if file.is_file() else []
-
-    run.trials, run.recipe, run.folder = trials, recipe, tmp_path
-    return run
 
 
 def test_a_study_goes_on_where_it_stopped(study):
