@@ -15,7 +15,8 @@ from spikeport.pipeline.data.event_synthesis.motion_starts import OF_KIND, Start
 from spikeport.pipeline.data.event_synthesis.statistics import distances, statistics
 from spikeport.progress import NamedProgress
 
-ROUNDS = ((10, 11), (5, 5), (1, 2))  # a start gets a generation for so many of those asked for; starts that get them
+# A search gets a generation for so many of those asked for; searches that get them, the best before (None: all).
+ROUNDS = ((10, None), (5, 5), (1, 2))
 SCREENED = 24  # random values of what no statistic shows at once, of which a search takes the best
 AT_RANDOM = ("speed", "speed_spread", "drift_spread", "size", "blur", "lag_steps", "gain", "gain_spread")
 POPULATION = 16  # motions of a generation
@@ -80,7 +81,7 @@ class MotionFit:
     def motion(self) -> Motion:
         """The best motion found."""
         searches = [_Search(start, self) for start in starts(self.real, self.steps, self.side)]
-        rounds = [(-(-self.generations // part), count) for part, count in ROUNDS]
+        rounds = [(-(-self.generations // part), count or len(searches)) for part, count in ROUNDS]
         total = sum(generations * count for generations, count in rounds)
         for generations, count in rounds:
             searches = sorted(searches, key=lambda search: search.cost)[:count]
