@@ -78,6 +78,14 @@ class Objective(nn.Module):
         """Names of the streams that a step needs."""
         return self.spec.streams
 
+    def on(self, stream: str) -> list[tuple[LossSpec, DistillationLoss]]:
+        """The losses of a stream in the order in which they are computed, each with its settings.
+
+        Args:
+            stream: name of the stream.
+        """
+        return [pair for pair in self._pairs() if pair[0].stream == stream]
+
     def weight(self, recipe: LossSpec, progress: float) -> float:
         """The weight of a loss at a point of the training.
 

@@ -42,6 +42,7 @@ from spikeport.pipeline.training.choice_folds import (
     validation_fold,
 )
 from spikeport.pipeline.training.choice_rule import BASELINE, Answers, Evidence, choose, evidence_of
+from spikeport.pipeline.training.shared_pretraining import SharedPretraining
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import EventSplit
@@ -83,6 +84,7 @@ class _Competition:
         self.context, self.known, self.folds, self.validated = context, known, folds, validated
         self.folder = context.checkpoints(STAGE)
         self.left_out: dict[str, str] = {}
+        self.shared = SharedPretraining(self.folder / "pretraining")
         sections = ("student", "training", "augmentation", "distillation", "synthesis")
         tied = json.dumps(recipe_identity(context.recipe, context.dataset, *sections), sort_keys=True)
         self._identity = hashlib.sha256(tied.encode()).hexdigest()
@@ -102,12 +104,13 @@ class _Competition:
                     self.left_out[name] = entry["left_out"]
                 else:
                     found[name].append((fold, entry))
+        self.shared.remove()
         compared = {name: entries for name, entries in found.items() if name not in self.left_out}
         seconds = {name: float(sum(entry["seconds"] for _, entry in entries)) for name, entries in compared.items()}
         return {name: self._answers(entries) for name, entries in compared.items()}, seconds
 
     def _train(self, fold: Fold, name: str, teacher: Any) -> dict[str, Any]:
-        context, began = self.context, time.monotonic()
+        context, began, reused = self.context, time.monotonic(), self.shared.reused
         auto, folder = context.recipe.distillation.auto, self.folder / f"fold-{fold.number}" / name
         recipe, dataset = with_method(context.recipe, name), context.dataset
         where = f"{STAGE}: fold {fold.number + 1} of {len(self.folds)}, {name}"
@@ -121,7 +124,9 @@ class _Competition:
             else:
                 recipe = fold_recipe(recipe, fold)
                 dataset = fold_dataset(dataset, self.known, fold, auto.images, recipe.seed)
-            student = train_candidate(recipe, dataset, teacher, self._synthesizer(recipe), folder, progress)
+            student = train_candidate(
+                recipe, dataset, teacher, self._synthesizer(recipe), folder, self.shared, progress
+            )
         except UserError as error:
             if name == BASELINE:
                 raise
@@ -134,7 +139,8 @@ class _Competition:
         predicted = classify(spikes)
         seconds = time.monotonic() - began
         right = float(np.mean(predicted == self.known.labels[fold.held]))
-        context.progress.log(f"  {where}: {100 * right:.1f} % of {len(fold.held)} recordings, {seconds:.1f} s")
+        known = ", pretrained before" if self.shared.reused > reused else ""
+        context.progress.log(f"  {where}: {100 * right:.1f} % of {len(fold.held)} recordings, {seconds:.1f} s{known}")
         return {
             "predicted": predicted.tolist(),
             "counts": spikes.sum(axis=1, dtype=np.int64).tolist(),

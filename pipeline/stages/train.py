@@ -44,9 +44,10 @@ from spikeport.pipeline.stages.synthesis import gap_of, synthesizer_of, with_cac
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.evaluate import spiking_teacher_classes, teacher_logits
 from spikeport.pipeline.training.first_weights import teacher_origin
+from spikeport.pipeline.training.pretraining import pretrain_student
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.teacher_task import teacher_images
-from spikeport.pipeline.training.train import pretrain_student, train_student, train_teacher
+from spikeport.pipeline.training.train import train_student, train_teacher
 from spikeport.values import Missing
 
 if TYPE_CHECKING:

@@ -13,7 +13,10 @@ from spikeport.pipeline.models import storage
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.training.train import pretrain_student, train_student, train_translator
+from spikeport.pipeline.training.pretraining import pretraining_task
+from spikeport.pipeline.training.shared_pretraining import SharedPretraining
+from spikeport.pipeline.training.train import train_student
+from spikeport.pipeline.training.translator_task import TranslatorTask
 from spikeport.progress import NamedProgress
 
 
@@ -23,6 +26,7 @@ def train_candidate(
     teacher: Teacher | None,
     synthesizer: Callable[[], EventSynthesizer | CachedViews] | None,
     folder: Path,
+    shared: SharedPretraining,
     progress: NamedProgress | None = None,
 ) -> Student:
     """Trains a candidate as a run would: its pretraining, then the recordings.
@@ -34,6 +38,7 @@ def train_candidate(
         teacher: the teacher; None if there is none.
         synthesizer: gives what renders synthetic events; None: a translator is trained on `dataset`.
         folder: where the checkpoints are; a training that was stopped is resumed from them.
+        shared: pretrainings that were done for other candidates, which are not done again.
         progress: called as (steps done, steps in all, training).
 
     Returns:
@@ -45,15 +50,12 @@ def train_candidate(
     stages, student = pretraining_stages(recipe), None
     render: EventSynthesizer | CachedViews | None = None
     if uses_synthesis(recipe.distillation):
-        if synthesizer is None:
-            render = train_translator(recipe, dataset, folder / "synthesis", progress)
-        else:
-            render = synthesizer()
+        render = synthesizer() if synthesizer else shared.translator(TranslatorTask(recipe, dataset), progress)
     if "simulator" in stages:
-        student = _on_simulated_events(recipe, dataset, teacher, folder / "simulator", progress)
+        student = _on_simulated_events(recipe, dataset, teacher, shared, progress)
     if "pretrain" in stages:
         assert render is not None
-        student = pretrain_student(recipe, dataset, teacher, render, folder / "pretrain", progress, student=student)
+        student = shared.student(pretraining_task(recipe, dataset, teacher, render, student=student), progress)
     return train_student(
         recipe,
         dataset,
@@ -67,9 +69,13 @@ def train_candidate(
 
 
 def _on_simulated_events(
-    recipe: Recipe, dataset: Dataset, teacher: Teacher | None, folder: Path, progress: NamedProgress | None
+    recipe: Recipe,
+    dataset: Dataset,
+    teacher: Teacher | None,
+    shared: SharedPretraining,
+    progress: NamedProgress | None,
 ) -> Student:
     if weights := recipe.synthesis.simulator_weights:
         return storage.load_student(recipe, dataset.test.frames.shape[2:], len(dataset.classes), weights)
     camera = Simulator(recipe.data.steps, recipe.data.step_us)
-    return pretrain_student(recipe, dataset, teacher, camera, folder, progress, stage="simulator")
+    return shared.student(pretraining_task(recipe, dataset, teacher, camera, stage="simulator"), progress)

@@ -124,12 +124,17 @@ class StudentTask(TrainingTask):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, OBJECTIVE))
             self.objective = Objective(spec, loss_sizes(recipe, dataset, student, teacher))
-        self.recipe, self.validation = recipe, dataset.validation
+        self.recipe, self.training_recordings, self.validation = recipe, dataset.train, dataset.validation
         self.streams = Streams(recipe, dataset, synthesizer)
         reverse_lr = recipe.distillation.reverse_lr
         self.reverse = ReversePath(teacher, reverse_lr) if teacher is not None and reverse_lr else None
         # In a tuple, so that Lightning neither trains nor saves it.
         self._teacher = (self.reverse.teacher if self.reverse else None if teacher is None else teacher.eval(),)
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """The teacher that the losses ask, or its copy that learns; None if they need none."""
+        return self._teacher[0]
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         inputs = self.step(rows, index)

@@ -27,7 +27,7 @@ from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.first_weights import start_student
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.steps import epochs_on_recordings
-from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, check_losses
+from spikeport.pipeline.training.student_task import StudentTask, check_losses
 from spikeport.pipeline.training.teacher_task import TeacherTask
 from spikeport.pipeline.training.translator_task import TranslatorTask
 from spikeport.progress import NamedProgress
@@ -127,58 +127,6 @@ def fit_motion(
     fit = MotionFit(images, frames, recipe.synthesis.motion_generations, recipe.seed, progress)
     motion = fit.motion()
     return motion.widened(len(frames), min(frames.shape[3:])), fit.distances(motion, seed=100)
-
-
-def pretrain_student(
-    recipe: Recipe,
-    dataset: Dataset,
-    teacher: Teacher | None,
-    synthesizer: EventSynthesizer | CachedViews,
-    folder: Path,
-    progress: NamedProgress | None = None,
-    metrics: Path | None = None,
-    *,
-    stage: str = "pretrain",
-    student: Student | None = None,
-) -> Student:
-    """Pretrains a student on synthetic events of all static images.
-
-    Args:
-        recipe: the recipe; its own method gives the losses.
-        dataset: the data set.
-        teacher: the teacher; None for methods without one.
-        synthesizer: renders the events.
-        folder: where the checkpoint is.
-        progress: called as (steps done, steps in all, stage).
-        metrics: file of the log; None: metrics.jsonl in `folder`.
-        stage: "simulator" takes `synthesis.simulator_pretrain_epochs` and no recording; "pretrain" takes
-            `synthesis.pretrain_epochs`, and `synthesis.pretrain_recordings` recordings join each batch.
-        student: the student that is trained further; None: a new one.
-
-    Returns:
-        The student, on the CPU in eval mode.
-    """
-    simulator = stage == "simulator"
-    task = PretrainTask(
-        recipe,
-        dataset,
-        initial_student(recipe, dataset, teacher) if student is None else student,
-        method_spec(recipe.distillation).of_pretraining,
-        teacher=teacher,
-        synthesizer=synthesizer,
-        stage=stage,
-        samples=len(dataset.static.labels),
-        batch=recipe.synthesis.pretrain_batch,
-        epochs=recipe.synthesis.simulator_pretrain_epochs if simulator else recipe.synthesis.pretrain_epochs,
-        lr=recipe.synthesis.pretrain_lr,
-        weight_decay=recipe.training.weight_decay,
-        warmup_epochs=0,
-        sections=("student", "training", "augmentation", "distillation", "synthesis"),
-        epochs_key=EPOCHS_KEYS[stage],
-    )
-    task.recordings = 0 if simulator else recipe.synthesis.pretrain_recordings
-    fit(task, folder, recipe.training, progress=progress, metrics=metrics)
-    return task.model
 
 
 def train_student(

@@ -58,7 +58,7 @@ class TranslatorTask(TrainingTask):
             identity=recipe_identity(recipe, dataset, "synthesis"),
             epochs_key=EPOCHS_KEYS["synthesis"],
         )
-        self.train_split, self.validation = dataset.train, dataset.validation
+        self.recipe, self.train_split, self.validation = recipe, dataset.train, dataset.validation
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         return self._cross_entropy(self.model, self.train_split, rows), {}

@@ -23,7 +23,7 @@ from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.reporting import CallbackProgress
 from spikeport.pipeline.stages.runner import stages_of
 from spikeport.pipeline.stages.train import pretrain, student, teacher
-from spikeport.pipeline.training import choice_folds
+from spikeport.pipeline.training import choice_folds, shared_pretraining
 from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages
 from spikeport.pipeline.training.train import initial_student
 
@@ -128,12 +128,14 @@ def test_what_was_trained_before_a_kill_is_not_trained_again(tmp_path, monkeypat
 def test_a_large_validation_part_is_held_out_and_what_is_chosen_is_not_trained_twice(tmp_path, monkeypatch):
     """Weights and log of the student are those of a run that names the method."""
     monkeypatch.setattr(stage, "ENOUGH", 15)
-    values = recipe(auto={"candidates": ("synthetic-events",)}, synthesis={"kind": "simulator", "pretrain_epochs": 1})
+    candidates = ("ckd-events", "synthetic-events")
+    values = recipe(auto={"candidates": candidates}, synthesis={"kind": "simulator", "pretrain_epochs": 1})
     made = context(tmp_path / "run", values)
     monkeypatch.setattr(stage, "choose", lambda _: "synthetic-events")
     output = stage.choice(made)
     found = output.result.to_json()
     assert (found["kind"], found["recordings"], found["trainings"]) == ("validation", 15, 1)
+    assert [line.endswith(", pretrained before") for line in made.lines if line.startswith("  choice: ")] == [0, 0, 1]
     made.run.record("teacher", {"predicted": None, "reason": "not asked"}, (), 0.0)
     made.run.record("choice", found, (), 0.0)
     made.run = open_run(made.run.path)
@@ -152,6 +154,27 @@ def test_a_large_validation_part_is_held_out_and_what_is_chosen_is_not_trained_t
     ]
     student(made, "baseline")
     assert made.lines.count("  it was trained for the choice") == 2
+
+
+@pytest.mark.parametrize(("recordings", "pretrained"), [(0, 2), (2, 3)])
+def test_candidates_and_folds_share_pretrainings_and_answer_the_same(recordings, pretrained, tmp_path, monkeypatch):
+    """Two candidates in three folds, the last with other weights: six pretrainings, each of its own kind."""
+    values = recipe(
+        auto={"candidates": ("synthetic-events", "ckd-events"), "trainings": 3},
+        synthesis={"kind": "simulator", "pretrain_epochs": 1, "pretrain_recordings": recordings},
+    )
+    made = context(tmp_path / "shared", values)
+    found = result(made)
+    assert sum(line.endswith(", pretrained before") for line in made.lines) == 6 - pretrained
+    assert not (made.checkpoints("choice") / "pretraining").exists()
+    unlike = iter(range(100))
+    monkeypatch.setattr(shared_pretraining, "_digest", lambda _: str(next(unlike)))
+    alone = context(tmp_path / "alone", values)
+    assert without_seconds(result(alone)) == without_seconds(found)
+    answers = [(each.checkpoints("choice") / "answers.json").read_text() for each in (made, alone)]
+    one, other = ([(e["predicted"], e["counts"]) for e in json.loads(text)["done"].values()] for text in answers)
+    assert one == other
+    assert not any(line.endswith(", pretrained before") for line in alone.lines)
 
 
 def test_a_candidate_that_cannot_be_trained_is_left_out(tmp_path):

@@ -19,11 +19,11 @@ from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.run.tensor_files import save_weights
+from spikeport.pipeline.training.pretraining import pretrain_student
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.student_task import PretrainTask, StudentTask
 from spikeport.pipeline.training.train import (
     initial_student,
-    pretrain_student,
     train_student,
     train_teacher,
     train_translator,
