@@ -63,13 +63,17 @@ TRAININGS = {  # name -> settings
     "synthetic-events": {"distillation.method": "synthetic-events"},
     "tser": {"distillation.method": "tser"},
     "he2024": {"distillation.method": "he2024"},
+    "auto": {  # ckd-events with pretraining
+        "distillation.method": "auto",
+        "distillation.auto": {"candidates": ["baseline", "synthetic-events", "ckd-events"]},
+    },
 }
 
 
 NOTES = """float, quantized: accuracy in per cent, one a seed. over baseline: quantized, in points, paired by seed and
 recording, with 95 % interval over the tested recordings. over seeds: interval over the seeds. gap: domain gap in the
 last layer, 0 none, 1 complete. CPU s: processor time of a training with its tests, without the teacher that all share;
-of a training that was stopped, since its last start."""
+of a training that was stopped, since its last start; of auto, with its choice. chosen: what auto chose, one a seed."""
 
 
 def main() -> None:
@@ -167,13 +171,16 @@ def _value(text: str) -> Any:
 
 
 def result_of(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Accuracies in per cent, silent recordings, the domain gap by layer, and which recordings are right, in hex."""
+    """Accuracies in per cent, silent recordings, the domain gap by layer, which recordings are right, in hex, and what
+    "auto" has chosen."""
     stages = manifest["stages"]
     labels = np.array(stages["data"]["result"]["test_labels"])
     found: dict[str, Any] = {"tested": len(labels)}
     for stage, entry in stages.items():
         kind, result = stage.split("-")[0], entry["result"]
-        if kind in ("student", "quantized", "pretrain"):
+        if stage == "choice":
+            found["chosen"] = result["chosen"]
+        if kind in ("student", "quantized", "pretrain") and "predicted" in result:
             right = np.array(result["predicted"]) == labels
             found[kind] = round(100 * float(right.mean()), 3)
             found["right"] = np.packbits(right).tobytes().hex()
@@ -203,12 +210,14 @@ def page(found: dict[str, dict[str, Any]]) -> list[str]:
                 *((over(mine, base)) if training != "baseline" and base else ("", "")),
                 f"{np.mean(gap):.2f}" if gap else "",
                 f"{np.mean([run['cpu_s'] for run in mine.values()]):.0f}",
+                ", ".join(run.get("chosen", "") for run in mine.values()),
             ))  # fmt: skip
         tested = sorted({run["tested"] for run in found.values()})
-        head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "CPU s")
+        head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "CPU s", "chosen")
+        columns = len(head) - ("auto" not in {row[0] for row in rows})
         lines += [f"{count:,} recordings to train, {' and '.join(f'{n:,}' for n in tested)} tested"]
         lines += [command_of(count, {row[0]: int(row[1]) for row in rows}), ""]
-        lines += [*text_table(head, rows), ""]
+        lines += [*text_table(head[:columns], [row[:columns] for row in rows]), ""]
     return [*lines, *NOTES.splitlines()]
 
 

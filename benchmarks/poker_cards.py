@@ -9,8 +9,9 @@ a symbol), in random sizes, half of them on their head, as both ends of a card s
 than 50 ms after each other are one group, and a group stands on one side of the split. A draw takes groups at random
 until they hold the recordings to train on, every class among them; recordings of these groups that are too many are not
 used, those of all other groups are tested. There are no validation recordings: the last epoch is kept. All trainings
-have the same number of optimizer steps on recordings. `--write-recipe` makes images and splits and writes the recipe
-of the first training of the first draw, which `spikeport run` and `spikeport sweep` take; `data.splits` is the draw.
+have the same number of optimizer steps on recordings. "auto" chooses in each draw, by its recordings to train on.
+`--write-recipe` makes images and splits and writes the recipe of the first training of the first draw, which
+`spikeport run` and `spikeport sweep` take; `data.splits` is the draw.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFont
@@ -59,6 +61,10 @@ TRAININGS = {  # name -> settings
         "distillation.method": "ckd-events", "distillation.options": {"pretrain": True}, "synthesis.kind": "motion",
     },
     "ckd": {"distillation.method": "ckd"},
+    "auto": {  # ckd-events with pretraining
+        "distillation.method": "auto", "synthesis.kind": "motion",
+        "distillation.auto": {"candidates": ["baseline", "synthetic-events", "ckd-events"]},
+    },
 }  # fmt: skip
 
 
@@ -100,7 +106,7 @@ def main() -> None:
         recipe = recipe_of(options.trained[0], options.recordings[0], 0, options.work)
         write_text(options.write_recipe, recipe.as_toml())
         return
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Any]] = {}
     with ProgressPrinter() as progress:
         for count in options.recordings:
             for draw in range(options.draws):
@@ -190,8 +196,9 @@ def recipe_of(training: str, count: int, draw: int, work: Path) -> Recipe:
     )
 
 
-def accuracy(training: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, float]:
-    """Accuracies of the float and the quantized student, in per cent of the tested recordings, and seconds."""
+def accuracy(training: str, count: int, draw: int, work: Path, progress: ProgressPrinter) -> dict[str, Any]:
+    """Accuracies of the float and the quantized student, in per cent of the tested recordings, seconds, and what "auto"
+    has chosen."""
     folder = work / f"{count}-{draw}-{training.replace(', ', '-').replace(' ', '-')}"
     began = time.monotonic()
     recipe = recipe_of(training, count, draw, work)
@@ -201,12 +208,13 @@ def accuracy(training: str, count: int, draw: int, work: Path, progress: Progres
     shares = {
         stage.split("-")[0]: 100 * float((np.array(entry["result"]["predicted"]) == labels).mean())
         for stage, entry in stages.items()
-        if stage.startswith(("student-", "quantized-", "pretrain"))
+        if stage.startswith(("student-", "quantized-", "pretrain")) and "predicted" in entry["result"]
     }
-    return {**shares, "tested": len(labels), "seconds": time.monotonic() - began}
+    choice = {"chosen": stages["choice"]["result"]["chosen"]} if "choice" in stages else {}
+    return {**shares, **choice, "tested": len(labels), "seconds": time.monotonic() - began}
 
 
-def page(found: dict[str, dict[str, float]], counts: list[int], trainings: list[str], draws: int) -> list[str]:
+def page(found: dict[str, dict[str, Any]], counts: list[int], trainings: list[str], draws: int) -> list[str]:
     """The results as text."""
     lines = [json.dumps(about_this_run()), ""]
     for count in counts:
@@ -223,9 +231,12 @@ def page(found: dict[str, dict[str, float]], counts: list[int], trainings: list[
             rows.append((
                 training, f"{np.mean([each['student'] for each in mine]):.1f}", f"{np.mean(quantized):.1f}",
                 " ".join(f"{value:.1f}" for value in quantized), text,
+                ", ".join(each.get("chosen", "") for each in mine),
             ))  # fmt: skip
         lines += [f"{count} recordings to train, {draws} draws", ""]
-        lines += [*text_table(("trained with", "float", "quantized", "draws", "over baseline"), rows), ""]
+        head = ("trained with", "float", "quantized", "draws", "over baseline", "chosen")
+        columns = len(head) - ("auto" not in trainings)
+        lines += [*text_table(head[:columns], [row[:columns] for row in rows]), ""]
     return lines
 
 

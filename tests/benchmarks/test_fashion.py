@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fashion import over, page, right_of
+from fashion import over, page, result_of, right_of
 
 
 def run_of(right: list[int], **others: Any) -> dict[str, Any]:
@@ -28,6 +28,25 @@ def test_a_difference_is_paired_by_seed_and_recording() -> None:
     # +50 and +25 points by seed; by recording 0, 100, 50, 0: mean 37.5, sd 47.87, t(3) 3.1824 x sd / 2 = 76.2
     assert over(mine, base) == ("+37.5 (-38.7 to +113.7)", "(-121.3 to +196.3)")
     assert over({"0": mine["0"]}, {"0": base["0"]})[1] == ""
+
+
+def test_the_page_lists_what_auto_has_chosen_by_seed() -> None:
+    found = {f"50/{seed}/baseline": run_of([1, 0, 0, 0]) for seed in range(2)}
+    found |= {
+        "50/0/auto": run_of([1, 1, 0, 0], chosen="ckd-events"),
+        "50/1/auto": run_of([0, 1, 1, 0], chosen="baseline"),
+    }
+    lines = page(found)
+    head, row = (next(line for line in lines if line.startswith(name)) for name in ("trained with", "auto"))
+    assert (head.split()[-1], row.split()[-2:]) == ("chosen", ["ckd-events,", "baseline"])
+
+
+def test_a_pretraining_that_auto_did_not_need_has_no_accuracy() -> None:
+    results = {"data": {"test_labels": [0, 2, 1]}, "choice": {"chosen": "ckd-events"}}
+    results |= {"pretrain": {"reason": "known"}, "student-auto": {"predicted": [0, 2, -1], "silent": 1}}
+    assert result_of({"stages": {stage: {"result": result} for stage, result in results.items()}}) == {
+        "tested": 3, "chosen": "ckd-events", "student": 66.667, "right": "c0", "silent": 1,
+    }  # fmt: skip
 
 
 def test_the_page_has_a_table_for_each_number_of_recordings() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from poker_cards import SYMBOLS, Card, groups_of, split_of
+from poker_cards import SYMBOLS, Card, groups_of, page, split_of
 
 
 def cards() -> list[Card]:
@@ -35,3 +35,17 @@ def test_no_group_is_trained_on_and_tested() -> None:
     texts = {split_of(found, groups_of(found), 20, draw) for draw in range(5)}
     assert len(texts) == 5
     assert np.unique([row[0] for row in rows]).size == len(rows)
+
+
+def test_the_page_lists_what_auto_has_chosen_by_draw() -> None:
+    found = {f"20/{draw}/baseline": {"student": 70.0, "quantized": 71.0 + draw} for draw in range(2)}
+    found |= {
+        f"20/{draw}/auto": {"student": 80.0, "quantized": 75.0 + 3 * draw, "chosen": name}
+        for draw, name in enumerate(("synthetic-events", "baseline"))
+    }
+    lines = page(found, [20], ["baseline", "auto"], 2)
+    head, row = (next(line for line in lines if line.startswith(name)) for name in ("trained with", "auto"))
+    assert head.split()[-1] == "chosen"
+    assert row.split()[1:5] == ["80.0", "76.5", "75.0", "78.0"]
+    assert row.split()[-2:] == ["synthetic-events,", "baseline"]
+    assert "chosen" not in "\n".join(page(found, [20], ["baseline"], 2))
