@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeport.errors import UserError
+from spikeport.pipeline.run.auto_method import CHOICE, chosen_method
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RunFolder
 from spikeport.pipeline.run.sections.distillation import AUTO
@@ -100,7 +101,7 @@ def with_more_epochs(recipe: Recipe, run: RunFolder, more: int) -> Recipe:
         more: number of epochs that are added, 1 or more.
 
     Raises:
-        UserError: the number is not 1 or more, or the recipe counts steps.
+        UserError: the number is not 1 or more, the recipe counts steps, or the run has chosen its method.
     """
     if more < 1:
         raise UserError(f"{more} is not a number of epochs to add", where="--epochs", hint="write for example +20")
@@ -109,6 +110,15 @@ def with_more_epochs(recipe: Recipe, run: RunFolder, more: int) -> Recipe:
             "this run counts steps, not epochs",
             where="training.min_steps",
             hint="give --epochs without +, or min_steps",
+        )
+    if run.recipe.distillation.method == AUTO:
+        chosen, first = chosen_method(run), "choice" if CHOICE in run.manifest["stages"] else "student"
+        raise UserError(
+            "epochs cannot be added to a run that chooses its method",
+            where="--epochs",
+            cause=f"auto chose {chosen} by trainings of {run.recipe.training.epochs} epochs",
+            hint=f"train {chosen} on in another run with --init-from {run.path} --set distillation.method={chosen} "
+            f"--epochs {more}, or train again with --epochs {run.recipe.training.epochs + more} --from {first}",
         )
     stages = [f"student-{method}" for method in run.recipe.methods]
     plans = [run.manifest.get(ADDED, {}).get(stage, []) for stage in stages if stage not in run.manifest["stages"]]

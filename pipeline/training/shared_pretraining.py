@@ -86,7 +86,8 @@ class SharedPretraining:
             task.model.to("cpu").eval()
             return True
         # The checkpoint of another candidate is as good as an own one, if the networks have the same heads.
-        task.identity, task.epochs_key = {"pretraining": digest}, ""
+        task.identity = {"pretraining": digest}
+        task.epochs_key = ""
         checkpoints = folder / f"checkpoints-{_digest(iter([('weights', list(task.state_dict()))]))}"
         fit(task, checkpoints, training, progress=progress)
         if distributed.is_rank_zero():
