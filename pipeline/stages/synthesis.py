@@ -52,7 +52,7 @@ def synthesis(context: Context) -> StageOutput:
 def _fitted(context: Context) -> StageOutput:
     recipe, folder = context.recipe, context.checkpoints("synthesis")
     if recipe.synthesis.kind == "motion":
-        motion, distances = fit_motion(recipe, context.dataset, context.progress)
+        motion, distances = fit_motion(recipe, context.dataset, folder, context.progress)
         write_text(context.run.file(MOTION), motion.to_text())
         groups = ", ".join(f"{name} {value:.2f}" for name, value in distances.items())
         context.progress.log(f"  distance of synthetic events from the recordings: {groups}")

@@ -98,13 +98,14 @@ def train_translator(
 
 
 def fit_motion(
-    recipe: Recipe, dataset: Dataset, progress: NamedProgress | None = None
+    recipe: Recipe, dataset: Dataset, folder: Path, progress: NamedProgress | None = None
 ) -> tuple[Motion, dict[str, float]]:
     """Fits the motion of a simulated camera to the training recordings, without their labels.
 
     Args:
         recipe: the recipe.
         dataset: the data set.
+        folder: where the checkpoint is.
         progress: called with (generations done, generations in all, what is done).
 
     Returns:
@@ -124,7 +125,8 @@ def fit_motion(
     rows = torch.randperm(count, generator=draws)[:FITTED_IMAGES].numpy()
     frames = dataset.train.frames[torch.randperm(known, generator=draws)[:FITTED_RECORDINGS].numpy()]
     images = torch.from_numpy(resize_to(dataset.static.images[rows], *frames.shape[3:]))
-    fit = MotionFit(images, frames, recipe.synthesis.motion_generations, recipe.seed, progress)
+    generations, checkpoint = recipe.synthesis.motion_generations, folder / "costs.json"
+    fit = MotionFit(images, frames, generations, recipe.seed, progress, checkpoint)
     motion = fit.motion()
     return motion.widened(len(frames), min(frames.shape[3:])), fit.distances(motion, seed=100)
 

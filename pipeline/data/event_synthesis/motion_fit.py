@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.files import write_json
 from spikeport.pipeline.data.event_synthesis.motion import Motion
 from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
 from spikeport.pipeline.data.event_synthesis.motion_starts import OF_KIND, Start, ranges, starts
@@ -32,6 +36,8 @@ class MotionFit:
         generations: of the search from each of the best starts.
         seed: of all random numbers.
         progress: called with (generations done, generations in all, what is done).
+        checkpoint: JSON file of all costs so far, written after each generation; None: none. A fit of the same data
+            reads it and takes the same course, which these costs decide, without rendering events again.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class MotionFit:
         generations: int = 40,
         seed: int = 0,
         progress: NamedProgress | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
         self.generations = generations
         self.images, self.seed, self.progress = images, seed, progress
@@ -48,6 +55,20 @@ class MotionFit:
         self.real = statistics(frames)
         self.ranges = ranges(self.steps, self.side)
         self.done = 0
+        self.checkpoint = checkpoint
+        data = (images.numpy().tobytes(), frames.tobytes(), repr((frames.shape, generations, seed)).encode())
+        self.digest = hashlib.sha256(b"".join(data)).hexdigest()
+        self.costs = self._known_costs()  # in the order in which the search asks for them
+        self.asked = 0
+
+    def _known_costs(self) -> list[float]:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return []
+        try:
+            known = json.loads(self.checkpoint.read_text(encoding="utf-8"))
+            return [float(cost) for cost in known["costs"]] if known["digest"] == self.digest else []
+        except (ValueError, KeyError, TypeError):  # damaged: the search begins again
+            return []
 
     def distances(self, motion: Motion, seed: int = 0) -> dict[str, float]:
         """Distance of a motion's events from the recordings, for each group of statistics.
@@ -69,17 +90,30 @@ class MotionFit:
         """
         return float(np.mean(list(self.distances(motion, seed).values())))
 
-    def cost_over(self, count: int, motion: Motion) -> float:
-        """Mean cost of a motion over the first seeds.
+    def next_cost(self, motion: Motion, seed: int = 0) -> float:
+        """The cost that the search asks for next: from the checkpoint, or measured.
+
+        Args:
+            motion: the motion.
+            seed: of the events.
+        """
+        if self.asked == len(self.costs):
+            self.costs.append(self.cost(motion, seed))
+        self.asked += 1
+        return self.costs[self.asked - 1]
+
+    def next_mean_cost(self, count: int, motion: Motion) -> float:
+        """Mean of the costs of a motion over the first seeds, each as `next_cost`.
 
         Args:
             count: number of seeds.
             motion: the motion.
         """
-        return float(np.mean([self.cost(motion, seed) for seed in range(count)]))
+        return float(np.mean([self.next_cost(motion, seed) for seed in range(count)]))
 
     def motion(self) -> Motion:
         """The best motion found."""
+        self.asked = 0
         searches = [_Search(start, self) for start in starts(self.real, self.steps, self.side)]
         rounds = [(-(-self.generations // part), count or len(searches)) for part, count in ROUNDS]
         total = sum(generations * count for generations, count in rounds)
@@ -90,8 +124,10 @@ class MotionFit:
         return min(searches, key=lambda search: search.cost).motion
 
     def report(self, total: int) -> None:
-        """Tells the progress that a generation is done."""
+        """Tells the progress that a generation is done, and writes the checkpoint if the generation was measured."""
         self.done += 1
+        if self.checkpoint is not None and self.asked == len(self.costs):
+            write_json(self.checkpoint, {"digest": self.digest, "costs": self.costs})
         if self.progress:
             self.progress(self.done, total, "fitting the motion")
 
@@ -112,7 +148,7 @@ class _Search:
             mean=mean.clip(0.02, 0.98), sigma=0.15, bounds=np.tile([0.0, 1.0], (len(mean), 1)), seed=fit.seed % 2**32,
             population_size=POPULATION,
         )  # fmt: skip
-        self.cost = fit.cost_over(JUDGED, self.motion)
+        self.cost = fit.next_mean_cost(JUDGED, self.motion)
 
     def _screened(self, start: Motion) -> Motion:
         """The best of some motions that differ from the start in what it only guesses."""
@@ -121,7 +157,7 @@ class _Search:
             {name: self.ranges[name].value(share) for name, share in zip(AT_RANDOM, shares, strict=True)}
             for shares in rng.random((SCREENED, len(AT_RANDOM)))
         ]
-        return min([start, *(replace(start, **values) for values in drawn)], key=self.fit.cost)
+        return min([start, *(replace(start, **values) for values in drawn)], key=self.fit.next_cost)
 
     @property
     def motion(self) -> Motion:
@@ -132,9 +168,9 @@ class _Search:
         for _ in range(generations):
             seed = JUDGED + self.cma.generation
             asked = [self.cma.ask() for _ in range(self.cma.population_size)]
-            self.cma.tell([(shares, self.fit.cost(self._at(shares), seed)) for shares in asked])
+            self.cma.tell([(shares, self.fit.next_cost(self._at(shares), seed)) for shares in asked])
             self.fit.report(total)
-        self.cost = self.fit.cost_over(JUDGED, self.motion)
+        self.cost = self.fit.next_mean_cost(JUDGED, self.motion)
 
     def _at(self, shares: np.ndarray) -> Motion:
         found: dict[str, Any] = {

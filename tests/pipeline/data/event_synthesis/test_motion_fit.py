@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,3 +121,38 @@ def test_the_true_motion_costs_less_than_others() -> None:
     )  # fmt: skip
     for other in others:
         assert fit.cost(truth) < fit.cost(other), other
+
+
+def test_a_stopped_fit_goes_on_to_the_same_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the costs before the stop none is measured again; other recordings begin a new search."""
+    frames, file, measured = recordings(replace(Motion(), speed=1.5, gain=4.0)), tmp_path / "costs.json", []
+    cost = MotionFit.cost
+
+    def counted(fit: MotionFit, motion: Motion, seed: int = 0) -> float:
+        measured.append(seed)
+        return cost(fit, motion, seed)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == 13:  # of 11 + 5 + 4
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(MotionFit, "cost", counted)
+    whole = MotionFit(images(6, 2), frames, 2).motion()
+    of_whole, calls = len(measured), []
+    measured.clear()
+    with pytest.raises(KeyboardInterrupt):
+        MotionFit(images(6, 2), frames, 2, progress=stop, checkpoint=file).motion()
+    stopped = len(measured)
+    measured.clear()
+    again = MotionFit(images(6, 2), frames, 2, 0, lambda done, total, _: calls.append((done, total)), file).motion()
+    assert again == whole
+    assert 0 < len(measured) == of_whole - stopped
+    assert calls == [(done, 20) for done in range(1, 21)]
+    assert MotionFit(images(6, 2), frames, 2, checkpoint=file).costs
+    for other in (
+        MotionFit(images(6, 2), frames[:, ::-1], 2, 0, None, file),
+        MotionFit(images(6, 2), frames, 3, 0, None, file),
+    ):
+        assert not other.costs
+    file.write_text('{"digest": 3}')
+    assert not MotionFit(images(6, 2), frames, 2, checkpoint=file).costs
