@@ -21,8 +21,9 @@ class Motion:
     """A family of scenes: each image draws its own from these distributions.
 
     The path has up to three straight segments of equal duration. Angles are from right to down, as x and y of an image.
-    A fly-by is one segment, N-MNIST's saccades are three, a hand-held object is mostly `shake`, and a screen that
-    flickers stands still. A tracked window follows the object: edges fire along the motion, at their own places.
+    A fly-by is one segment, N-MNIST's saccades are three, a hand-held object is mostly `shake` and `wander`, and a
+    screen that flickers stands still. A tracked window follows the object: edges fire along the motion, at their own
+    places.
 
     Attributes:
         segments: straight segments of the path.
@@ -39,6 +40,8 @@ class Motion:
         tracked: 0 is a window at rest, 1 a window that follows the object.
         shake: amplitude of a shake in pixels.
         shake_cycles: its cycles in all steps.
+        shake_spread: standard deviation of the logarithm of both between recordings.
+        wander: speed of a random walk in pixels a time step, in each direction, as of a camera in a hand.
         rotation_rad: standard deviation of the rotation a time step.
         zoom_rate: standard deviation of the growth a time step.
         offset_y, offset_x: mean place of the object, in pixels from the middle.
@@ -73,6 +76,8 @@ class Motion:
     tracked: float = 0.0
     shake: float = 0.0
     shake_cycles: float = 2.0
+    shake_spread: float = 0.0
+    wander: float = 0.0
     rotation_rad: float = 0.0
     zoom_rate: float = 0.0
     offset_y: float = 0.0

@@ -15,6 +15,7 @@ from spikeport.pipeline.data.images.resize import value_channel
 MODEL = 2  # change it whenever other frames come of the same draws
 BLUR_REACH = 3  # pixels to either side
 PARTS = 2  # parts of a time step between which the image moves
+MEMORY = 2.0  # time steps after which the velocity of a random walk is mostly another
 
 
 class MotionCamera:
@@ -57,7 +58,9 @@ class MotionCamera:
 
         edges = torch.linspace(0, 1, self.steps * PARTS + 1, device=device)
         lasts = m.least_steps + (m.most_steps - m.least_steps) * uniform()
-        path = self._path(edges, normal(3), uniform(3))
+        path = self._path(edges, normal(3), uniform(3), normal(2) if m.shake_spread > 0 else None)
+        if m.wander > 0:
+            path = path + m.wander * _walk(normal(self.steps * PARTS, 2))
         seen_path = (1 - m.tracked) * (path - path.mean(1, keepdim=True))
         place = torch.tensor([m.offset_y, m.offset_x], device=device) + m.offset_spread * normal(2)
         middle = (seen_path[:, 1:] + seen_path[:, :-1]) / 2 + place[:, None]
@@ -82,8 +85,10 @@ class MotionCamera:
         draws = torch.rand(batch, self.steps, 2, height, width, generator=generator).to(device)
         return (draws < chance).float().transpose(0, 1)
 
-    def _path(self, edges: Tensor, normal: Tensor, uniform: Tensor) -> Tensor:
-        """Position (y, x) of the object in pixels at the edges of the parts, `[B, T * PARTS + 1, 2]`."""
+    def _path(self, edges: Tensor, normal: Tensor, uniform: Tensor, shaken: Tensor | None) -> Tensor:
+        """Position (y, x) of the object in pixels at the edges of the parts, `[B, T * PARTS + 1, 2]`, but for the walk.
+
+        `shaken` `[B, 2]`: normal draws of amplitude and cycles of the shake."""
         m = self.motion
         segment = (edges * m.segments).floor().clamp(max=m.segments - 1)
         inside = edges * m.segments - segment
@@ -105,7 +110,26 @@ class MotionCamera:
         factor = 1 + bent * (2 * ((edges[1:] + edges[:-1]) / 2) - 1)
         path = torch.cat([path[:, :1] * 0, (steps * factor[..., None]).cumsum(1)], dim=1) * speed[:, None, None]
         phase = torch.stack([uniform[:, 1], uniform[:, 2]], dim=1)[:, None]
-        return path + m.shake * torch.sin(2 * math.pi * (m.shake_cycles * edges[None, :, None] + phase))
+        one = torch.ones(1, 2, device=edges.device)
+        far, often = (one if shaken is None else torch.exp(m.shake_spread * shaken))[:, None, :, None].unbind(2)
+        return path + m.shake * far * torch.sin(2 * math.pi * (m.shake_cycles * often * edges[None, :, None] + phase))
+
+
+def _walk(pushes: Tensor) -> Tensor:
+    """Positions of random walks with velocities of standard deviation 1 pixel a time step that are kept for MEMORY.
+
+    Args:
+        pushes: `[B, N, 2]` normal draws, one for each part of a time step.
+
+    Returns:
+        `[B, N + 1, 2]` pixels from the first place.
+    """
+    count, lasting = pushes.shape[1], math.exp(-1 / (PARTS * MEMORY))
+    parts = torch.arange(count, device=pushes.device)
+    memory = torch.tril(lasting ** (parts[:, None] - parts).clamp(min=0).float())
+    memory[:, 1:] *= math.sqrt(1 - lasting**2)  # the first velocity is drawn as all others are distributed
+    velocity = memory @ pushes
+    return functional.pad(velocity.cumsum(1) / PARTS, (0, 0, 1, 0))
 
 
 def _lagging(change: Tensor, window: Tensor, lag: float) -> Tensor:

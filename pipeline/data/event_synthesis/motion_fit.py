@@ -19,8 +19,9 @@ from spikeport.pipeline.data.event_synthesis.motion_starts import OF_KIND, Start
 from spikeport.pipeline.data.event_synthesis.statistics import distances, statistics
 from spikeport.progress import NamedProgress
 
-# A search gets a generation for so many of those asked for; searches that get them, the best before (None: all).
-ROUNDS = ((10, None), (5, 5), (1, 2))
+# A search gets a generation for so many of those asked for; searches that get them, the best before (None: all). Where
+# there are enough of them, the best search of each kind of motion is one.
+ROUNDS = ((10, None), (5, 5), (2, 3), (1, 1))
 SCREENED = 24  # random values of what no statistic shows at once, of which a search takes the best
 AT_RANDOM = ("speed", "speed_spread", "drift_spread", "size", "blur", "lag_steps", "gain", "gain_spread")
 POPULATION = 16  # motions of a generation
@@ -118,7 +119,7 @@ class MotionFit:
         rounds = [(-(-self.generations // part), count or len(searches)) for part, count in ROUNDS]
         total = sum(generations * count for generations, count in rounds)
         for generations, count in rounds:
-            searches = sorted(searches, key=lambda search: search.cost)[:count]
+            searches = _best(searches, count)
             for search in searches:
                 search.go(generations, total)
         return min(searches, key=lambda search: search.cost).motion
@@ -132,13 +133,22 @@ class MotionFit:
             self.progress(self.done, total, "fitting the motion")
 
 
+def _best(searches: list[_Search], count: int) -> list[_Search]:
+    """The best searches; with room for all kinds of motion, the best of each kind first."""
+    ordered = sorted(searches, key=lambda search: search.cost)
+    leaders = {search.kind: search for search in reversed(ordered)}
+    if len(leaders) <= count:
+        ordered.sort(key=lambda search: search is not leaders[search.kind])
+    return ordered[:count]
+
+
 class _Search:
     """CMA-ES from one start. Every generation sees other events, so that none of them is fitted by chance."""
 
     def __init__(self, start: Start, fit: MotionFit) -> None:
         from cmaes import CMA
 
-        self.fit = fit
+        self.fit, self.kind = fit, start.own
         others = {name for names in OF_KIND.values() for name in names} - set(start.own)
         known = {name: bounds for name, bounds in fit.ranges.items() if name not in others} | dict(start.near)
         self.ranges = {name: bounds for name, bounds in known.items() if bounds.high > bounds.low}

@@ -13,7 +13,7 @@ from spikeport.pipeline.data.event_synthesis.motion import Motion
 # Parameters that only some kinds of motion have. The others are searched for every kind.
 OF_KIND = {
     "turns": ("turn_2_rad", "turn_3_rad"),
-    "shake": ("shake", "shake_cycles"),
+    "shake": ("shake", "shake_cycles", "shake_spread", "wander"),
     "growth": ("rotation_rad", "zoom_rate"),
     "flicker": ("flicker", "flicker_cycles"),
 }
@@ -68,6 +68,8 @@ def ranges(steps: int, side: int) -> dict[str, Range]:
         "tracked": Range(0, 1),
         "shake": Range(0, side / 10),
         "shake_cycles": Range(0.5, steps / 2 + 0.5),
+        "shake_spread": Range(0, 1),
+        "wander": Range(0, side / 20),
         "rotation_rad": Range(0, 0.2),
         "zoom_rate": Range(0, 0.1),
         "offset_y": Range(-side / 3, side / 3),
@@ -144,7 +146,7 @@ def starts(real: Mapping[str, np.ndarray], steps: int, side: int) -> list[Start]
     edges += [replace(one, bright=0, heading_rad=_wrapped(one.heading_rad + math.pi)) for one in edges]
     kinds = [
         *((one, OF_KIND["turns"] if one.segments > 1 else ()) for one in edges),
-        (replace(seen, speed=0.1, shake=side / 20), OF_KIND["shake"]),
+        (replace(seen, speed=0.1, shake=side / 20, shake_spread=0.3, wander=side / 100), OF_KIND["shake"]),
         (replace(seen, rotation_rad=0.03, zoom_rate=0.02), OF_KIND["growth"]),
         (replace(seen, speed=0.1, flicker=0.2), OF_KIND["flicker"]),
     ]

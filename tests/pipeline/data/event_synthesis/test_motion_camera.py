@@ -10,7 +10,7 @@ import torch
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.event_synthesis.motion import Motion
-from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera, _lagging
+from spikeport.pipeline.data.event_synthesis.motion_camera import MEMORY, PARTS, MotionCamera, _lagging, _walk
 
 T, B, H, W = 4, 3, 11, 15
 STILL = Motion(
@@ -112,6 +112,33 @@ def test_flicker_fires_where_there_is_light() -> None:
     frames = render(replace(STILL, flicker=0.9, flicker_cycles=1.0, gain=20.0))
     assert {place[2:] for place in places(frames)} == {(5, 7)}
     assert {place[1] for place in places(frames)} == {0, 1}
+
+
+def test_shakes_of_recordings_differ_by_their_spread() -> None:
+    """Amplitudes and cycles in NumPy from the draws, in the motion of the path."""
+    motion = replace(STILL, shake=1.5, shake_cycles=0.8, shake_spread=0.4)
+    edges, drawn = torch.linspace(0, 1, 9), torch.tensor([[0.5, -1.0], [2.0, 0.3]])
+    normal, uniform = torch.zeros(2, 3), torch.tensor([[0.9, 0.1, 0.35], [0.9, 0.6, 0.2]])
+    path = MotionCamera(T, motion)._path(edges, normal, uniform, drawn).numpy()
+    for row, (far, often) in enumerate(np.exp(0.4 * drawn.numpy())):
+        for axis in (0, 1):
+            turns = 0.8 * often * edges.numpy() + uniform[row, 1 + axis].item()
+            assert path[row, :, axis] == pytest.approx(1.5 * far * np.sin(2 * np.pi * turns), abs=1e-5)
+
+
+def test_a_random_walk_keeps_its_velocity_for_a_while() -> None:
+    """The recursion in NumPy; velocities have standard deviation 1 at all times and the stated correlation."""
+    pushes = torch.randn(4000, 7, 2, generator=torch.Generator().manual_seed(3))
+    found, lasting = _walk(pushes).numpy(), np.exp(-1 / (PARTS * MEMORY))
+    velocity, place = pushes[:, 0].numpy(), np.zeros((4000, 2))
+    for part in range(7):
+        if part:
+            velocity = lasting * velocity + np.sqrt(1 - lasting**2) * pushes[:, part].numpy()
+        assert found[:, part] == pytest.approx(place, abs=1e-4)
+        place = place + velocity / PARTS
+    speeds = np.diff(found, axis=1) * PARTS
+    assert speeds.std((0, 2)) == pytest.approx(np.ones(7), abs=0.05)  # 8,000 draws: 0.008 standard errors
+    assert np.mean(speeds[:, 0] * speeds[:, 4]) == pytest.approx(lasting**4, abs=0.06)
 
 
 def test_rotation_and_zoom_fire_away_from_the_middle() -> None:

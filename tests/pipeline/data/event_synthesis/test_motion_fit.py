@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from spikeport.pipeline.data.event_synthesis.motion import Motion
 from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
-from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit
+from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit, _best
 from spikeport.pipeline.data.event_synthesis.motion_starts import Range, ranges, starts
 from spikeport.pipeline.data.event_synthesis.statistics import statistics
 
@@ -111,6 +112,14 @@ def test_the_fit_comes_nearer_than_its_starts_and_finds_a_motion() -> None:
     assert again.motion() == found, "the same seed, the same motion"
 
 
+def test_the_best_search_of_each_kind_goes_on_while_there_is_room() -> None:
+    """Seven searches of three kinds: with room for four, the worst kind's best is among them; with room for two not."""
+    made = [("a", 0.1), ("a", 0.2), ("b", 0.6), ("a", 0.3), ("c", 0.9), ("b", 0.5), ("c", 0.8)]
+    searches = [SimpleNamespace(kind=kind, cost=cost) for kind, cost in made]
+    assert [(one.kind, one.cost) for one in _best(searches, 4)] == [("a", 0.1), ("b", 0.5), ("c", 0.8), ("a", 0.2)]
+    assert [one.cost for one in _best(searches, 2)] == [0.1, 0.2]
+
+
 def test_the_true_motion_costs_less_than_others() -> None:
     truth = replace(Motion(), heading_rad=np.pi / 2, spread_rad=0.1, tracked=1.0, speed=1.5, gain=4.0)
     fit = MotionFit(images(24, 2), recordings(truth))
@@ -133,7 +142,7 @@ def test_a_stopped_fit_goes_on_to_the_same_motion(tmp_path: Path, monkeypatch: p
         return cost(fit, motion, seed)
 
     def stop(done: int, total: int, what: str) -> None:
-        if done == 13:  # of 11 + 5 + 4
+        if done == 13:  # of 11 + 5 + 3 + 2
             raise KeyboardInterrupt
 
     monkeypatch.setattr(MotionFit, "cost", counted)
@@ -147,7 +156,7 @@ def test_a_stopped_fit_goes_on_to_the_same_motion(tmp_path: Path, monkeypatch: p
     again = MotionFit(images(6, 2), frames, 2, 0, lambda done, total, _: calls.append((done, total)), file).motion()
     assert again == whole
     assert 0 < len(measured) == of_whole - stopped
-    assert calls == [(done, 20) for done in range(1, 21)]
+    assert calls == [(done, 21) for done in range(1, 22)]
     assert MotionFit(images(6, 2), frames, 2, checkpoint=file).costs
     for other in (
         MotionFit(images(6, 2), frames[:, ::-1], 2, 0, None, file),
