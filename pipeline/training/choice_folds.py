@@ -24,7 +24,7 @@ class Fold:
         number: number of the fold, from 0.
         again: how often the recordings were cut into folds before, with other random numbers.
         train: int64, rows that are trained on.
-        held: int64, rows that are answered.
+        held: int64, rows that are answered; their classes are among those that are trained on.
     """
 
     number: int
@@ -66,7 +66,9 @@ def folds_of(known: EventSplit, auto: Auto, seed: int) -> list[Fold]:
     """The folds that candidates are trained in: until `ENOUGH` recordings are answered, at most `auto.trainings`.
 
     Classes are dealt in proportion. Windows of one recording, and recordings of one group, stay together. Where all
-    folds are used, the recordings are cut again with other random numbers.
+    folds are used, the recordings are cut again with other random numbers. A recording whose class is not trained on
+    in a fold, as with few groups of one class each, is not answered: nothing can be learned of a class from other
+    classes, and the student itself has recordings of all.
 
     Args:
         known: training and validation recordings.
@@ -74,7 +76,7 @@ def folds_of(known: EventSplit, auto: Auto, seed: int) -> list[Fold]:
         seed: seed of the run.
 
     Returns:
-        The folds; none where the recordings cannot be cut into two parts.
+        The folds; none where the recordings cannot be cut into parts with the same classes.
     """
     units = np.unique(known.keys, return_inverse=True)[1] if known.groups is None else known.groups
     count = min(auto.folds, len(np.unique(units)))
@@ -82,12 +84,16 @@ def folds_of(known: EventSplit, auto: Auto, seed: int) -> list[Fold]:
         return []
     found: list[Fold] = []
     answers = 0
-    while answers < ENOUGH and len(found) < auto.trainings:
-        again, number = divmod(len(found), count)
+    for cut in range(auto.trainings):
+        if answers >= ENOUGH:
+            break
+        again, number = divmod(cut, count)
         held = _cut(known.labels, units, count, derived_seed(seed, "folds of the choice", again))[number]
         train = np.setdiff1d(np.arange(len(known)), held)
-        found.append(Fold(number=len(found), again=again, train=train, held=held))
-        answers += len(held)
+        held = held[np.isin(known.labels[held], known.labels[train])]
+        if len(held):
+            found.append(Fold(number=len(found), again=again, train=train, held=held))
+            answers += len(held)
     return found
 
 

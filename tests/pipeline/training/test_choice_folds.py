@@ -58,6 +58,27 @@ def test_recordings_of_a_group_are_never_on_both_sides(seed):
     assert {tuple(fold.held) for fold in two} == {(0, 1), (2, 3)}
 
 
+def test_a_class_that_a_fold_does_not_train_on_is_not_answered():
+    """Groups of one class each, and class 2 in two groups: only these two can answer for each other."""
+    labels, groups = [0, 0, 0, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 5, 6, 6]
+    folds = folds_of(part(labels, groups), Auto(folds=4, trainings=8), seed=2)
+    assert [(fold.number, fold.again) for fold in folds] == [(0, 0), (1, 0), (2, 1), (3, 1)]
+    for fold in folds:
+        group = np.array(groups)[fold.held]
+        assert set(np.array(labels)[fold.held]) == {2}
+        assert not set(group) & set(np.array(groups)[fold.train])
+    assert sorted(row for fold in folds[:2] for row in fold.held) == [5, 6, 7]
+    assert folds_of(part(labels[:5], groups[:5]), Auto(folds=2, trainings=8), seed=2) == []
+
+
+def test_a_rest_of_a_group_is_neither_trained_on_nor_answered():
+    """Class 1 is in the first group alone: its recordings are left out where that group is held out."""
+    folds = folds_of(part([0, 1, 1, 0, 0], [7, 7, 7, 8, 9]), Auto(folds=3, trainings=3), seed=1)
+    assert sorted((*fold.train, -1, *fold.held) for fold in folds) == [
+        (0, 1, 2, 3, -1, 4), (0, 1, 2, 4, -1, 3), (3, 4, -1, 0),
+    ]  # fmt: skip
+
+
 def test_recordings_of_one_group_cannot_be_cut():
     assert folds_of(part([0, 1, 0], [4, 4, 4]), Auto(), seed=1) == []
 
