@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -167,8 +168,10 @@ class Study:
             out = self.runs / f"again-{name}"
             write_text(out / "recipe.toml", recipe.as_toml())
             run_trials(out / "recipe.toml", trials, out, jobs=options.jobs, done=done, verb=part.verb)
-        lines, about = distillation_again.page(pairs), about_this_run()
-        write_text(self.file.with_name("nmnist_today.txt"), "\n".join([json.dumps(about), "", *lines, ""]))
+        lines = distillation_again.page(pairs)
+        about = {key: value for key, value in about_this_run().items() if key != "command"}
+        command = shlex.join(["python", "benchmarks/distillation.py", *sys.argv[1:]])
+        write_text(self.file.with_name("nmnist_today.txt"), "\n".join([command, json.dumps(about), "", *lines, ""]))
         runs = [{"part": name, "run": recorded["run"], **today} for name, recorded, today in pairs]
         write_json(self.file.with_name("nmnist_today.json"), {"about": about, "set": options.changes, "runs": runs})
         print("\n".join(lines))

@@ -137,7 +137,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.worlds) - set(WORLDS):
         parser.error(f"no world {', '.join(sorted(unknown))}; there are {', '.join(WORLDS)}")
-    lines = [json.dumps(about_this_run()), ""]
+    about = {key: value for key, value in about_this_run().items() if key != "command"}
+    lines = [shlex.join(["python", "benchmarks/sweeps.py", *sys.argv[1:]]), json.dumps(about), ""]
     for name in options.worlds or WORLDS:
         world, recipe, out = WORLDS[name], options.work / f"{name}.toml", options.work / name
         words = f"{world.sweep.format(recipe=shlex.quote(str(recipe)))} --out {shlex.quote(str(out))}"
@@ -155,10 +156,10 @@ def main() -> None:
             *text_table(("setting", "recorded", "sweep", "other answers", ""), rows(world.recorded(), trials)),
             "",
         ]
-    lines += NOTE.splitlines()
-    print("\n".join(lines))
-    if options.write:
-        write_text(RESULTS / "sweeps.txt", "\n".join([*lines, ""]))
+        page = "\n".join([*lines, *NOTE.splitlines(), ""])
+        if options.write:  # after each world: a sweep takes minutes
+            write_text(RESULTS / "sweeps.txt", page)
+    print(page)
 
 
 def rows(recorded: Sequence[Recorded], trials: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
