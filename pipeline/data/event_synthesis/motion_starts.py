@@ -144,13 +144,16 @@ def starts(real: Mapping[str, np.ndarray], steps: int, side: int) -> list[Start]
     )  # fmt: skip
     edges = [replace(seen, tracked=1.0), seen, replace(turned, tracked=1.0), turned]
     edges += [replace(one, bright=0, heading_rad=_wrapped(one.heading_rad + math.pi)) for one in edges]
-    kinds = [
-        *((one, OF_KIND["turns"] if one.segments > 1 else ()) for one in edges),
-        (replace(seen, speed=0.1, shake=side / 20, shake_spread=0.3, wander=side / 100), OF_KIND["shake"]),
-        (replace(seen, rotation_rad=0.03, zoom_rate=0.02), OF_KIND["growth"]),
-        (replace(seen, speed=0.1, flicker=0.2), OF_KIND["flicker"]),
-    ]
     turning = all(_of_one_direction(part) for part in np.array_split(apart, 3, axis=1) if part.shape[1])
+    kinds: list[tuple[Motion, tuple[str, ...]]]
+    kinds = [(one, OF_KIND["turns"] if one.segments > 1 else ()) for one in edges]
+    if not (narrow or turning):  # what shakes, turns about itself or flickers has no direction in common
+        hand = replace(seen, speed=0.1, shake=side / 20, shake_spread=0.3, wander=side / 100)
+        kinds += [
+            (hand, OF_KIND["shake"]),
+            (replace(seen, rotation_rad=0.03, zoom_rate=0.02), OF_KIND["growth"]),
+            (replace(seen, speed=0.1, flicker=0.2), OF_KIND["flicker"]),
+        ]
     shared = {1: narrow, 3: turning}
     return [Start(motion, own, _near(motion) if shared[motion.segments] else {}) for motion, own in kinds]
 

@@ -87,6 +87,9 @@ def test_directions_that_recordings_share_are_searched_near_the_first_guess(spre
     assert set(start.near) == (near if shared else set())
     for name, bounds in start.near.items():
         assert bounds.low <= getattr(start.motion, name) <= bounds.high
+    kinds = {one.own[:1] for one in starts(statistics(recordings(motion)), T, H)}
+    alone = set() if shared else {("shake",), ("rotation_rad",), ("flicker",)}
+    assert kinds == {(), ("turn_2_rad",)} | alone, "a shared direction is none of a shake"
 
 
 @pytest.mark.parametrize("steps", [1, 2])
