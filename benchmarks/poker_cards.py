@@ -55,6 +55,9 @@ SETTINGS = {
 TRAININGS = {  # name -> settings
     "baseline": {"distillation.method": "baseline"},
     "synthetic-events, motion": {"distillation.method": "synthetic-events", "synthesis.kind": "motion"},
+    "synthetic-events, translator": {
+        "distillation.method": "synthetic-events", "synthesis.kind": "translator", "synthesis.updates": 400,
+    },
     "synthetic-events, simulator": {"distillation.method": "synthetic-events", "synthesis.kind": "simulator"},
     "ckd-events, motion": {"distillation.method": "ckd-events", "synthesis.kind": "motion"},
     "ckd-events and pretraining, motion": {

@@ -16,7 +16,7 @@ from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.training.pretraining import pretraining_task
 from spikeport.pipeline.training.shared_pretraining import SharedPretraining
 from spikeport.pipeline.training.train import train_student
-from spikeport.pipeline.training.translator_task import TranslatorTask
+from spikeport.pipeline.training.unpaired_task import translator_task
 from spikeport.progress import NamedProgress
 
 
@@ -50,7 +50,7 @@ def train_candidate(
     stages, student = pretraining_stages(recipe), None
     render: EventSynthesizer | CachedViews | None = None
     if uses_synthesis(recipe.distillation):
-        render = synthesizer() if synthesizer else shared.translator(TranslatorTask(recipe, dataset), progress)
+        render = synthesizer() if synthesizer else shared.translator(translator_task(recipe, dataset), progress)
     if "simulator" in stages:
         student = _on_simulated_events(recipe, dataset, teacher, shared, progress)
     if "pretrain" in stages:

@@ -136,6 +136,8 @@ def _read_by_translator(task: TranslatorTask) -> Reading:
     yield from _weights("translator", task.model.state_dict())
     yield from _recordings("training", task.train_split)
     yield from _recordings("validation", task.validation)
+    if task.train_split.paired_images is None:
+        yield from _images(task.static)
 
 
 def _settings(task: TrainingTask) -> Reading:

@@ -29,7 +29,7 @@ from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.steps import epochs_on_recordings
 from spikeport.pipeline.training.student_task import StudentTask, check_losses
 from spikeport.pipeline.training.teacher_task import TeacherTask
-from spikeport.pipeline.training.translator_task import TranslatorTask
+from spikeport.pipeline.training.unpaired_task import translator_task
 from spikeport.progress import NamedProgress
 
 FITTED_IMAGES, FITTED_RECORDINGS = 32, 256  # that the motion is fitted with
@@ -80,7 +80,9 @@ def train_translator(
     progress: NamedProgress | None = None,
     metrics: Path | None = None,
 ) -> Translator:
-    """Trains a translator from images to events on the training recordings and their images.
+    """Trains a translator from images to events on the training recordings.
+
+    Where the image of each recording is known, it learns from these pairs, else from images of the same classes.
 
     Args:
         recipe: the recipe.
@@ -91,8 +93,11 @@ def train_translator(
 
     Returns:
         The translator, on the CPU in eval mode.
+
+    Raises:
+        UserError: there are no recordings, or a class of theirs has no image.
     """
-    task = TranslatorTask(recipe, dataset)
+    task = translator_task(recipe, dataset)
     fit(task, folder, recipe.training, progress=progress, metrics=metrics)
     return task.model
 

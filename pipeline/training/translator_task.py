@@ -1,4 +1,4 @@
-"""The task that trains a translator from images to events."""
+"""The task that trains a translator from images to events, and the one that does it on pairs."""
 
 from __future__ import annotations
 
@@ -13,52 +13,62 @@ from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.checkpoints import recipe_identity
+from spikeport.pipeline.training.steps import batches_of
 from spikeport.pipeline.training.task import TrainingTask
 
 
 class TranslatorTask(TrainingTask):
-    """Training of a translator by binary cross entropy between its logits and the frames of the recordings.
-
-    Scored by the negative of the same on the validation recordings.
+    """Training of a translator. A subclass gives the loss, whose negative on validation recordings is the score.
 
     Args:
         recipe: the recipe.
-        dataset: recordings with their images.
+        dataset: recordings and images.
+        noise: random numbers that the translator sees in each rendering.
+        least: recordings of an epoch, at least, which has each equally often.
 
     Raises:
-        UserError: there are no recordings with images.
+        UserError: there are no recordings.
     """
 
     model: Translator
     score_is_loss = True
 
-    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        paired_images = dataset.train.paired_images
-        if paired_images is None or not len(dataset.train.labels):
+    def __init__(self, recipe: Recipe, dataset: Dataset, noise: int = 0, least: int = 1) -> None:
+        count = len(dataset.train.labels)
+        if not count:
             raise UserError(
-                "a translator needs training recordings whose images are known one by one",
+                "a translator needs training recordings, and there are none",
                 where="synthesis.kind",
-                hint='set data.pairing = "id" where ids match, or synthesis.kind = "simulator"',
+                hint='use synthesis.kind = "simulator"',
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "translator"))
-            model = Translator(dataset.train.frames.shape[1], recipe.synthesis.width, recipe.synthesis.kernel)
-        count = len(dataset.train.labels)
-        batches = max(1, round(count / recipe.synthesis.batch))
+            model = Translator(dataset.train.frames.shape[1], recipe.synthesis.width, recipe.synthesis.kernel, noise)
+        samples = count * -(-least // count)
         super().__init__(
             model,
             stage="synthesis",
-            samples=count,
+            samples=samples,
             batch=recipe.synthesis.batch,
-            epochs=-(-recipe.synthesis.updates // batches),
+            epochs=-(-recipe.synthesis.updates // batches_of(samples, recipe.synthesis.batch)),
             lr=recipe.synthesis.lr,
             weight_decay=0.0,
             warmup_epochs=0,
             seed=recipe.seed,
-            identity=recipe_identity(recipe, dataset, "synthesis"),
+            identity=recipe_identity(recipe, dataset, "synthesis") | ({"noise": noise} if noise else {}),
             epochs_key=EPOCHS_KEYS["synthesis"],
         )
         self.recipe, self.train_split, self.validation = recipe, dataset.train, dataset.validation
+        self.static = dataset.static
+
+
+class PairedTask(TranslatorTask):
+    """Training by binary cross entropy between the translator's logits and the frames of the recordings.
+
+    Args:
+        recipe: the recipe.
+        dataset: recordings with their images.
+    """
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         return self._cross_entropy(self.model, self.train_split, rows), {}

@@ -10,7 +10,7 @@ from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.tensor_files import load_weights
+from spikeport.pipeline.run.tensor_files import load_weights, read_weights
 
 
 def load_synthesizer(recipe: Recipe, path: Path) -> EventSynthesizer:
@@ -27,6 +27,8 @@ def load_synthesizer(recipe: Recipe, path: Path) -> EventSynthesizer:
         return MotionCamera(recipe.data.steps, Motion.from_text(path.read_text("utf-8"), str(path)))
     if recipe.synthesis.kind == "simulator":
         return Simulator(recipe.data.steps, recipe.data.step_us)
-    translator = Translator(recipe.data.steps, recipe.synthesis.width, recipe.synthesis.kernel)
+    first = read_weights(path).get("layers.0.weight")  # one channel of light and those of noise
+    noise = first.shape[1] - 1 if first is not None and first.ndim > 1 else 0
+    translator = Translator(recipe.data.steps, recipe.synthesis.width, recipe.synthesis.kernel, max(0, noise))
     load_weights(translator, path)
     return translator.eval()

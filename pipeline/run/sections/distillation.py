@@ -123,15 +123,16 @@ class Distillation(Section):
 class Synthesis(Section):
     """Synthetic events from static images, for methods with a synthetic stream.
 
-    They come from a translator that is trained on pairs, from a camera before which images move as in the recordings
-    ("motion", fitted without labels or pairs), or from the simulator of N-MNIST's saccades. The student is pretrained
-    on events of the simulator for `simulator_pretrain_epochs`, then of the chosen kind for `pretrain_epochs`, before it
-    is trained on recordings.
+    They come from a translator that is trained on the recordings and their images, or, where these are not known one by
+    one, on images of the same classes; from a camera before which images move as in the recordings ("motion", fitted
+    without labels or pairs); or from the simulator of N-MNIST's saccades. The student is pretrained on events of the
+    simulator for `simulator_pretrain_epochs`, then of the chosen kind for `pretrain_epochs`, before it is trained on
+    recordings.
     """
 
     kind: Literal["translator", "motion", "simulator"] = Field(
         default="translator",
-        description="network trained on recordings and their images, fitted motion, or N-MNIST's saccades",
+        description="network trained on recordings and images, fitted motion, or N-MNIST's saccades",
     )
     motion_generations: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=100, description="generations of the search that fits the motion"
@@ -145,7 +146,7 @@ class Synthesis(Section):
     width: Annotated[int, Field(ge=1, le=1024)] = Field(default=16, description="channels of the translator")
     kernel: OddKernel = Field(default=5, description="side of the translator's kernels")
     updates: Epochs = Field(default=1200, description="optimizer steps that train the translator")
-    batch: Batch = Field(default=16, description="pairs of one step of the translator's optimizer")
+    batch: Batch = Field(default=16, description="recordings of one step of the translator's optimizer")
     lr: PositiveFloat = Field(default=4e-3, description="learning rate of the translator")
     pretrain_epochs: EpochsOrZero = Field(default=2, description="epochs over all static images")
     pretrain_batch: Batch = Field(default=32, description="images of one step of the optimizer")

@@ -16,7 +16,7 @@ from spikeport.pipeline.stages import choice as stage
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.reporting import CallbackProgress
 from spikeport.pipeline.stages.train import pretrain, student, teacher
-from spikeport.pipeline.training import shared_pretraining
+from spikeport.pipeline.training import candidate, shared_pretraining
 from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages
 from spikeport.pipeline.training.train import initial_student
 
@@ -171,11 +171,28 @@ def test_candidates_and_folds_share_pretrainings_and_answer_the_same(recordings,
 
 
 def test_a_candidate_that_cannot_be_trained_is_left_out(tmp_path):
-    """No recording has an image of its own, so no translator can be trained."""
-    found = result(context(tmp_path / "run", recipe(), tiny_dataset()))
+    """Recordings of a class have no image, so no translator can be trained."""
+    data = tiny_dataset()
+    others = replace(data.static, labels=data.static.labels % 2)
+    found = result(context(tmp_path / "run", recipe(), replace(data, static=others)))
     assert found["chosen"] == "baseline"
     assert [row["name"] for row in found["candidates"]] == ["baseline"]
-    assert "a translator needs training recordings" in found["left_out"]["synthetic-events"]
+    assert found["left_out"]["synthetic-events"] == "class 'bottom' has no static image"
+
+
+def test_without_pairs_each_fold_trains_a_translator_on_its_own_recordings(tmp_path, monkeypatch):
+    trained, build = [], candidate.translator_task
+
+    def watched(values, data):
+        trained.append((len(data.train), len(data.validation), build(values, data)))
+        return trained[-1][2]
+
+    monkeypatch.setattr(candidate, "translator_task", watched)
+    found = result(context(tmp_path / "run", recipe(), tiny_dataset()))
+    assert [row["name"] for row in found["candidates"]] == ["baseline", "synthetic-events"]
+    assert [counts for *counts, _ in trained] == [[22, 0], [23, 0]]
+    assert trained[0][2].model.identity != trained[1][2].model.identity
+    assert all(task.model.noise for *_, task in trained)
 
 
 def test_recordings_of_one_group_leave_the_baseline(tmp_path):

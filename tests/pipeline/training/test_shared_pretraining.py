@@ -23,7 +23,7 @@ from spikeport.pipeline.training.candidate import train_candidate
 from spikeport.pipeline.training.pretraining import pretrain_student, pretraining_task
 from spikeport.pipeline.training.shared_pretraining import SharedPretraining
 from spikeport.pipeline.training.train import train_translator
-from spikeport.pipeline.training.translator_task import TranslatorTask
+from spikeport.pipeline.training.unpaired_task import translator_task
 
 SYNTHETIC, CKD = "synthetic-events", "ckd-events"
 Changes = dict[str, dict[str, Any]]
@@ -83,16 +83,19 @@ def test_a_candidate_is_trained_to_the_same_weights_after_a_shared_pretraining(k
     assert shared.reused == 1
 
 
-def test_a_shared_translator_is_that_of_a_training_of_its_own(tmp_path):
-    data, shared = tiny_dataset(paired_images=True), SharedPretraining(tmp_path / "shared")
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_shared_translator_is_that_of_a_training_of_its_own(paired, tmp_path):
+    data, shared = tiny_dataset(paired_images=paired), SharedPretraining(tmp_path / "shared")
     values = recipe(synthesis={"updates": 4, "width": 4})
     alone = train_translator(with_method(values, CKD), data, tmp_path / "alone").identity
     assert [
-        shared.translator(TranslatorTask(with_method(values, name), data)).identity for name in (SYNTHETIC, CKD)
+        shared.translator(translator_task(with_method(values, name), data)).identity for name in (SYNTHETIC, CKD)
     ] == [alone, alone]
     assert len(list((tmp_path / "shared").iterdir())) == 1
     other = replace(data, train=replace(data.train, frames=data.train.frames[::-1].copy()))
-    assert shared.translator(TranslatorTask(with_method(values, CKD), other)).identity != alone
+    assert shared.translator(translator_task(with_method(values, CKD), other)).identity != alone
+    images = replace(data, static=replace(data.static, images=255 - data.static.images))
+    assert (shared.translator(translator_task(with_method(values, CKD), images)).identity == alone) == paired
 
 
 @pytest.mark.parametrize(
