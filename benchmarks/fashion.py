@@ -47,7 +47,8 @@ SETTINGS = {
     "student.hidden": 64, "training.batch": 20, "training.lr": 4e-3, "training.weight_decay": 0.1,
     "training.epochs": 1, "synthesis.finetune_epochs": 1,  # more by training.min_steps
     "training.ema_decay": 0.99, "training.threads": 1, "augmentation.shift": 2, "augmentation.event_drop": 0.1,
-    "synthesis.kind": "motion", "synthesis.motion_generations": 20, "synthesis.pretrain_epochs": 1,
+    "synthesis.kind": "motion", "synthesis.motion_generations": 60, "synthesis.pretrain_epochs": 4,
+    "synthesis.finetune_lr": 4e-3,
     "quantization.epochs": 6, "quantization.lr": 3e-4, "quantization.method": "same",
     "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip
@@ -69,7 +70,10 @@ TRAININGS = {  # name -> settings
     },
 }
 
-
+OTHERS = (  # methods of the literature, as they are by default
+    "bkdsnn", "block-replacement", "bsd", "ckdsnn", "hta", "sastc", "seal-kd", "temporal-self", "tmkt", "tssd",
+)  # fmt: skip
+TRAININGS |= {name: {"distillation.method": name} for name in OTHERS}
 NOTES = """float, quantized: accuracy in per cent, one a seed. over baseline: quantized, in points, paired by seed and
 recording, with 95 % interval over the tested recordings. over seeds: interval over the seeds. gap: domain gap in the
 last layer, 0 none, 1 complete. CPU s: processor time of a training with its tests, without the teacher that all share;

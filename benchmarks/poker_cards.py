@@ -48,7 +48,8 @@ SETTINGS = {
     "student.channels": [16, 32, 64], "student.kernel": 5, "student.hidden": 64, "training.batch": 20,
     "training.min_steps": 400, "training.epochs": 1, "synthesis.finetune_epochs": 1, "training.lr": 4e-3,
     "training.weight_decay": 0.1, "training.ema_decay": 0.95, "training.threads": 1, "augmentation.shift": 2,
-    "augmentation.event_drop": 0.1, "synthesis.pretrain_epochs": 10,
+    "augmentation.event_drop": 0.1, "synthesis.pretrain_epochs": 6,
+    "synthesis.motion_generations": 60, "synthesis.finetune_lr": 4e-3,
     "synthesis.affine": {"degrees": 5.0, "scale": 0.1}, "quantization.epochs": 6, "quantization.lr": 3e-4,
     "quantization.method": "same", "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip
@@ -66,7 +67,7 @@ TRAININGS = {  # name -> settings
     "ckd": {"distillation.method": "ckd"},
     "auto": {  # ckd-events with pretraining
         "distillation.method": "auto", "synthesis.kind": "motion",
-        "distillation.auto": {"candidates": ["baseline", "synthetic-events", "ckd-events"]},
+        "distillation.auto": {"candidates": ["synthetic-events"], "folds": 3, "trainings": 3},
     },
 }  # fmt: skip
 
