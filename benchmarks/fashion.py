@@ -220,15 +220,22 @@ def page(found: dict[str, dict[str, Any]]) -> list[str]:
         head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "CPU s", "chosen")
         columns = len(head) - ("auto" not in {row[0] for row in rows})
         lines += [f"{count:,} recordings to train, {' and '.join(f'{n:,}' for n in tested)} tested"]
-        lines += [command_of(count, {row[0]: int(row[1]) for row in rows}), ""]
+        lines += [*commands_of(count, {row[0]: int(row[1]) for row in rows}), ""]
         lines += [*text_table(head[:columns], [row[:columns] for row in rows]), ""]
     return [*lines, *NOTES.splitlines()]
 
 
-def command_of(count: int, seeds: dict[str, int]) -> str:
-    """The command that makes a table; `seeds`: their number by training."""
-    names = shlex.join(seeds)
-    return f"python benchmarks/fashion.py --recordings {count} --trained {names} --seeds {max(seeds.values())}"
+def commands_of(count: int, seeds: dict[str, int]) -> list[str]:
+    """The commands that make a table, one for each set of changed settings; `seeds`: their number by row."""
+    found: dict[str, list[str]] = {}
+    for row in seeds:
+        name = max((name for name in TRAININGS if f"{row} ".startswith(f"{name} ")), key=len)
+        found.setdefault(row[len(name) :], []).append(name)
+    start = f"python benchmarks/fashion.py --recordings {count} --seeds {max(seeds.values())} --trained "
+    return [
+        start + shlex.join(names) + "".join(f" --set {shlex.quote(change)}" for change in changes.split())
+        for changes, names in found.items()
+    ]
 
 
 def over(mine: dict[str, dict[str, Any]], base: dict[str, dict[str, Any]]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fashion import over, page, result_of, right_of
+from fashion import commands_of, over, page, result_of, right_of
 
 
 def run_of(right: list[int], **others: Any) -> dict[str, Any]:
@@ -60,4 +60,13 @@ def test_the_page_has_a_table_for_each_number_of_recordings() -> None:
     assert titles == ["50 recordings to train, 4 tested", "200 recordings to train, 4 tested"]
     row = next(line for line in lines if line.startswith("synthetic-events"))
     assert row.split() == ["synthetic-events", "1", "75.0", "75.0", "+50.0", "(-41.9", "to", "+141.9)", "0.25", "7"]
-    assert lines[lines.index(titles[1]) + 1].endswith("--recordings 200 --trained baseline synthetic-events --seeds 1")
+    assert lines[lines.index(titles[1]) + 1].endswith("--recordings 200 --seeds 1 --trained baseline synthetic-events")
+
+
+def test_the_commands_of_a_table_have_the_changed_settings() -> None:
+    rows = {"baseline": 1, "ckd-events and pretraining": 2, "ckd-events training.lr=0.1 a.b=[2]": 1}
+    start = "python benchmarks/fashion.py --recordings 50 --seeds 2 --trained "
+    assert commands_of(50, rows) == [
+        start + "baseline 'ckd-events and pretraining'",
+        start + "ckd-events --set training.lr=0.1 --set 'a.b=[2]'",
+    ]
