@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikeport.files import write_json
 from spikeport.pipeline.data.event_synthesis.motion import Motion
-from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
+from spikeport.pipeline.data.event_synthesis.motion_camera import MODEL, MotionCamera
 from spikeport.pipeline.data.event_synthesis.motion_starts import OF_KIND, Start, ranges, starts
 from spikeport.pipeline.data.event_synthesis.statistics import distances, statistics
 from spikeport.progress import NamedProgress
@@ -37,8 +37,8 @@ class MotionFit:
         generations: of the search from each of the best starts.
         seed: of all random numbers.
         progress: called with (generations done, generations in all, what is done).
-        checkpoint: JSON file of all costs so far, written after each generation; None: none. A fit of the same data
-            reads it and takes the same course, which these costs decide, without rendering events again.
+        checkpoint: JSON file of all costs so far, written after each generation; None: none. The same search on
+            the same data reads it and takes the same course, which these costs decide, without rendering events again.
     """
 
     def __init__(
@@ -57,7 +57,10 @@ class MotionFit:
         self.ranges = ranges(self.steps, self.side)
         self.done = 0
         self.checkpoint = checkpoint
-        data = (images.numpy().tobytes(), frames.tobytes(), repr((frames.shape, generations, seed)).encode())
+        # Costs that another search asked for would lead this one astray.
+        search = (ROUNDS, SCREENED, AT_RANDOM, POPULATION, JUDGED, MODEL, starts(self.real, self.steps, self.side))
+        asked = repr((frames.shape, generations, seed, search, self.ranges))
+        data = (images.numpy().tobytes(), frames.tobytes(), asked.encode())
         self.digest = hashlib.sha256(b"".join(data)).hexdigest()
         self.costs = self._known_costs()  # in the order in which the search asks for them
         self.asked = 0

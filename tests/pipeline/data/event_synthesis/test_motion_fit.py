@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikeport.pipeline.data.event_synthesis import motion_fit
 from spikeport.pipeline.data.event_synthesis.motion import Motion
 from spikeport.pipeline.data.event_synthesis.motion_camera import MotionCamera
 from spikeport.pipeline.data.event_synthesis.motion_fit import MotionFit, _best
@@ -166,5 +167,8 @@ def test_a_stopped_fit_goes_on_to_the_same_motion(tmp_path: Path, monkeypatch: p
         MotionFit(images(6, 2), frames, 3, 0, None, file),
     ):
         assert not other.costs
+    monkeypatch.setattr(motion_fit, "ROUNDS", ((10, None), (1, 1)))
+    assert not MotionFit(images(6, 2), frames, 2, checkpoint=file).costs, "of another search"
+    monkeypatch.undo()
     file.write_text('{"digest": 3}')
     assert not MotionFit(images(6, 2), frames, 2, checkpoint=file).costs
