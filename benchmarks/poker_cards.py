@@ -9,7 +9,8 @@ a symbol), in random sizes, half of them on their head, as both ends of a card s
 than 50 ms after each other are one group, and a group stands on one side of the split. A draw takes groups at random
 until they hold the recordings to train on, every class among them; recordings of these groups that are too many are not
 used, those of all other groups are tested. There are no validation recordings: the last epoch is kept. All trainings
-have the same number of optimizer steps on recordings. "auto" chooses in each draw, by its recordings to train on.
+have the same number of optimizer steps on recordings, and all pretrainings on images. "auto" chooses in each draw, by
+its recordings to train on.
 `--write-recipe` makes images and splits and writes the recipe of the first training of the first draw, which
 `spikeport run` and `spikeport sweep` take; `data.splits` is the draw.
 """
@@ -48,8 +49,8 @@ SETTINGS = {
     "student.channels": [16, 32, 64], "student.kernel": 5, "student.hidden": 64, "training.batch": 20,
     "training.min_steps": 400, "training.epochs": 1, "synthesis.finetune_epochs": 1, "training.lr": 4e-3,
     "training.weight_decay": 0.1, "training.ema_decay": 0.95, "training.threads": 1, "augmentation.shift": 2,
-    "augmentation.event_drop": 0.1, "synthesis.pretrain_epochs": 6,
-    "synthesis.motion_generations": 60, "synthesis.finetune_lr": 4e-3,
+    "augmentation.event_drop": 0.1, "synthesis.pretrain_min_steps": 2400,
+    "synthesis.motion_generations": 60,
     "synthesis.affine": {"degrees": 5.0, "scale": 0.1}, "quantization.epochs": 6, "quantization.lr": 3e-4,
     "quantization.method": "same", "distillation.train_baseline": False, "check.backends": [],
 }  # fmt: skip

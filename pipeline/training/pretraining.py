@@ -12,6 +12,7 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.training import EPOCHS_KEYS
 from spikeport.pipeline.training.fit import fit
+from spikeport.pipeline.training.steps import epochs_on_images
 from spikeport.pipeline.training.student_task import PretrainTask
 from spikeport.pipeline.training.train import initial_student
 from spikeport.progress import NamedProgress
@@ -34,13 +35,14 @@ def pretraining_task(
         teacher: the teacher; None for methods without one.
         synthesizer: renders the events.
         stage: "simulator" takes `synthesis.simulator_pretrain_epochs` and no recording; "pretrain" takes
-            `synthesis.pretrain_epochs`, and `synthesis.pretrain_recordings` recordings join each batch.
+            `synthesis.pretrain_epochs`, or more for `synthesis.pretrain_min_steps`, and
+            `synthesis.pretrain_recordings` recordings join each batch.
         student: the student that is trained further; None: a new one.
 
     Raises:
         UserError: the method needs a teacher and there is none, or a loss cannot act on these networks.
     """
-    simulator = stage == "simulator"
+    simulator, images = stage == "simulator", len(dataset.static.labels)
     task = PretrainTask(
         recipe,
         dataset,
@@ -49,9 +51,9 @@ def pretraining_task(
         teacher=teacher,
         synthesizer=synthesizer,
         stage=stage,
-        samples=len(dataset.static.labels),
+        samples=images,
         batch=recipe.synthesis.pretrain_batch,
-        epochs=recipe.synthesis.simulator_pretrain_epochs if simulator else recipe.synthesis.pretrain_epochs,
+        epochs=recipe.synthesis.simulator_pretrain_epochs if simulator else epochs_on_images(recipe, images),
         lr=recipe.synthesis.pretrain_lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=0,

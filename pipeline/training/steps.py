@@ -1,4 +1,4 @@
-"""Steps of the optimizer: how many an epoch has, and epochs that few recordings need."""
+"""Steps of the optimizer: how many an epoch has, and epochs that few recordings or few images need."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ def epochs_on_recordings(recipe: Recipe, recordings: int, *, pretrained: bool) -
     """
     epochs = recipe.synthesis.finetune_epochs if pretrained else recipe.training.epochs
     return max(epochs, -(-recipe.training.min_steps // batches_of(recordings, recipe.training.batch)))
+
+
+def epochs_on_images(recipe: Recipe, images: int) -> int:
+    """Epochs in which a student is pretrained on synthetic events: as many as the recipe says, or
+    `synthesis.pretrain_min_steps` take.
+
+    Args:
+        recipe: the recipe.
+        images: number of static images, 1 or more.
+
+    >>> epochs_on_images(Recipe(synthesis={"pretrain_epochs": 4, "pretrain_batch": 32, "pretrain_min_steps": 900}), 320)
+    90
+    """
+    synthesis = recipe.synthesis
+    return max(
+        synthesis.pretrain_epochs, -(-synthesis.pretrain_min_steps // batches_of(images, synthesis.pretrain_batch))
+    )

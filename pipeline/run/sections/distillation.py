@@ -149,6 +149,9 @@ class Synthesis(Section):
     batch: Batch = Field(default=16, description="recordings of one step of the translator's optimizer")
     lr: PositiveFloat = Field(default=4e-3, description="learning rate of the translator")
     pretrain_epochs: EpochsOrZero = Field(default=2, description="epochs over all static images")
+    pretrain_min_steps: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        default=0, description="least steps of the optimizer on images: with few images, more epochs than these"
+    )
     pretrain_batch: Batch = Field(default=32, description="images of one step of the optimizer")
     pretrain_lr: PositiveFloat = Field(default=1e-2, description="learning rate of the pretraining")
     pretrain_recordings: BatchOrZero = Field(default=2, description="recordings that are added to each of its batches")

@@ -16,9 +16,11 @@ from json_lines import lines
 from learning_data import tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
+from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.checkpoints import CHECKPOINT
+from spikeport.pipeline.training.pretraining import pretrain_student
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.train import initial_student, train_student, train_teacher
 
@@ -122,6 +124,19 @@ def test_few_recordings_are_trained_for_the_least_number_of_steps(
     train_student(
         recipe, data, None, "baseline", tmp_path, lambda done, total, what: seen.append((done, total)), pretrained=first
     )
+    assert seen[-1] == (steps, steps)
+
+
+@pytest.mark.parametrize(("least", "steps"), [(0, 8), (8, 8), (9, 12)])
+def test_few_images_are_pretrained_on_for_the_least_number_of_steps(tmp_path: Path, least: int, steps: int) -> None:
+    """Images in four batches, for two epochs, and epochs are whole."""
+    data = tiny_dataset(train=7)
+    synthesis = {"kind": "simulator", "pretrain_epochs": 2, "pretrain_min_steps": least}
+    synthesis["pretrain_batch"] = len(data.static.labels) // 4
+    recipe = tiny_recipe(distillation={"method": "synthetic-events"}, synthesis=synthesis)
+    camera, seen = Simulator(recipe.data.steps, recipe.data.step_us), []
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    pretrain_student(recipe, data, teacher, camera, tmp_path, lambda done, total, what: seen.append((done, total)))
     assert seen[-1] == (steps, steps)
 
 
