@@ -34,7 +34,9 @@ from spikeport.pipeline.training.candidate import train_candidate
 from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.choice_folds import (
     ENOUGH,
+    FEWEST,
     Fold,
+    answered,
     fold_dataset,
     fold_recipe,
     folds_of,
@@ -61,8 +63,8 @@ def choice(context: Context) -> StageOutput:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, dataset)
     known, validated = known_recordings(dataset), len(dataset.validation) >= ENOUGH
     folds = [validation_fold(dataset)] if validated else folds_of(known, auto, recipe.seed)
-    if not len(dataset.static.labels) or not folds:
-        why = "the recordings cannot be cut into folds" if not folds else "the data set has no static images"
+    why = _impossible(context, folds)
+    if why:
         result = ChoiceResult(
             chosen=BASELINE, reason=f"{BASELINE}, since {why}", kind="none", confidence=auto.confidence
         )
@@ -71,6 +73,21 @@ def choice(context: Context) -> StageOutput:
     for line in choice_lines(result.to_json()):
         context.progress.log(f"  {line}")
     return StageOutput(result=result)
+
+
+def _impossible(context: Context, folds: list[Fold]) -> str:
+    """Why candidates cannot compete; nothing if they can."""
+    if not len(context.dataset.static.labels):
+        return "the data set has no static images"
+    if not folds:
+        return "the recordings cannot be cut into folds"
+    count = answered(folds)
+    if count >= FEWEST:
+        return ""
+    return (
+        f"only {count} of {len(known_recordings(context.dataset))} recordings can be answered by a student that knows "
+        f"their class and neither them nor their group, and a choice takes {FEWEST}"
+    )
 
 
 class _Competition:

@@ -14,6 +14,7 @@ from spikeport.pipeline.run.sections.distillation import Auto
 from spikeport.pipeline.run.seeding import derived_seed
 
 ENOUGH = 200  # answers of each candidate, after which no fold is added
+FEWEST = 8  # recordings that are answered; fewer decide nothing, however many times they are answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,15 @@ class Fold:
     again: int
     train: np.ndarray
     held: np.ndarray
+
+
+def answered(folds: list[Fold]) -> int:
+    """Number of recordings that some fold answers.
+
+    Args:
+        folds: the folds.
+    """
+    return len(np.unique(np.concatenate([fold.held for fold in folds]))) if folds else 0
 
 
 def known_recordings(dataset: Dataset) -> EventSplit:

@@ -195,6 +195,21 @@ def test_without_pairs_each_fold_trains_a_translator_on_its_own_recordings(tmp_p
     assert all(task.model.noise for *_, task in trained)
 
 
+@pytest.mark.parametrize(("mixed", "kind"), [(7, "none"), (8, "folds")])
+def test_seven_answers_decide_nothing(mixed, kind, tmp_path):
+    """Recordings of a class in two groups are answered, and not those of the class that is one group."""
+    data = tiny_dataset(paired_images=True)
+    labels = np.where(np.arange(len(data.train)) < mixed, 0, 1)
+    train = replace(data.train, labels=labels, groups=np.where(labels == 0, np.arange(len(labels)) % 2, 2))
+    held = len(data.validation)
+    validation = replace(data.validation, labels=np.ones(held, int), groups=np.full(held, 2))
+    found = result(context(tmp_path / "run", recipe(), replace(data, train=train, validation=validation)))
+    assert found["kind"] == kind
+    if kind == "none":
+        assert found["chosen"] == "baseline"
+        assert found["reason"].startswith("baseline, since only 7 of 45 recordings can be answered")
+
+
 def test_recordings_of_one_group_leave_the_baseline(tmp_path):
     data = tiny_dataset(paired_images=True)
     parts = {name: replace(part, groups=np.zeros(len(part), int)) for name in ("train", "validation")
