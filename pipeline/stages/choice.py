@@ -32,22 +32,11 @@ from spikeport.pipeline.stages.synthesis import MOTION, SYNTHESIS, with_cached_v
 from spikeport.pipeline.stages.train import load_teacher
 from spikeport.pipeline.training.candidate import train_candidate
 from spikeport.pipeline.training.checkpoints import recipe_identity
-from spikeport.pipeline.training.choice_folds import (
-    ENOUGH,
-    FEWEST,
-    Fold,
-    answered,
-    fold_dataset,
-    fold_recipe,
-    folds_of,
-    known_recordings,
-    validation_fold,
-)
+from spikeport.pipeline.training.choice_folds import Fold, Plan, fold_dataset, fold_recipe, plan_of
 from spikeport.pipeline.training.choice_rule import BASELINE, Answers, Evidence, choose, evidence_of
 from spikeport.pipeline.training.shared_pretraining import SharedPretraining
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.data.dataset import EventSplit
     from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
     from spikeport.pipeline.run.recipe import Recipe
     from spikeport.pipeline.stages.context import Context
@@ -61,44 +50,26 @@ def choice(context: Context) -> StageOutput:
     auto = recipe.distillation.auto
     if recipe.synthesis.simulator_weights:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, dataset)
-    known, validated = known_recordings(dataset), len(dataset.validation) >= ENOUGH
-    folds = [validation_fold(dataset)] if validated else folds_of(known, auto, recipe.seed)
-    why = _impossible(context, folds)
-    if why:
-        result = ChoiceResult(
-            chosen=BASELINE, reason=f"{BASELINE}, since {why}", kind="none", confidence=auto.confidence
-        )
+    plan = plan_of(dataset, recipe)
+    if plan.obstacle:
+        reason = f"{BASELINE}, since {plan.obstacle}"
+        result = ChoiceResult(chosen=BASELINE, reason=reason, kind="none", confidence=auto.confidence)
     else:
-        result = _chosen(_Competition(context, known, folds, validated=validated), auto.confidence)
+        result = _chosen(_Competition(context, plan), auto.confidence)
     for line in choice_lines(result.to_json()):
         context.progress.log(f"  {line}")
     return StageOutput(result=result)
 
 
-def _impossible(context: Context, folds: list[Fold]) -> str:
-    """Why candidates cannot compete; nothing if they can."""
-    if not len(context.dataset.static.labels):
-        return "the data set has no static images"
-    if not folds:
-        return "the recordings cannot be cut into folds"
-    count = answered(folds)
-    if count >= FEWEST:
-        return ""
-    return (
-        f"only {count} of {len(known_recordings(context.dataset))} recordings can be answered by a student that knows "
-        f"their class and neither them nor their group, and a choice takes {FEWEST}"
-    )
-
-
 class _Competition:
     """The trainings of all candidates in all folds. What is done is kept in a file, and is not done again.
 
-    With `validated`, the only fold is the validation part. Candidates are trained as the student itself would be, and
-    the student of what is chosen is kept.
+    Where the only fold is the validation part, candidates are trained as the student itself would be, and the student
+    of what is chosen is kept.
     """
 
-    def __init__(self, context: Context, known: EventSplit, folds: list[Fold], *, validated: bool) -> None:
-        self.context, self.known, self.folds, self.validated = context, known, folds, validated
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self.context, self.known, self.folds, self.validated = context, plan.known, plan.folds, plan.validated
         self.folder = context.checkpoints(STAGE)
         self.left_out: dict[str, str] = {}
         self.shared = SharedPretraining(self.folder / "pretraining")

@@ -34,13 +34,44 @@ class Fold:
     held: np.ndarray
 
 
-def answered(folds: list[Fold]) -> int:
-    """Number of recordings that some fold answers.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What candidates compete on.
+
+    Attributes:
+        known: training and validation recordings.
+        folds: the folds, or one, the validation part.
+        validated: whether it is the validation part.
+        obstacle: why candidates cannot compete; nothing where they can.
+    """
+
+    known: EventSplit
+    folds: list[Fold]
+    validated: bool
+    obstacle: str
+
+
+def plan_of(dataset: Dataset, recipe: Recipe) -> Plan:
+    """What the candidates of "auto" compete on: a validation part that is large enough, else folds.
 
     Args:
-        folds: the folds.
+        dataset: the data set.
+        recipe: the recipe.
     """
-    return len(np.unique(np.concatenate([fold.held for fold in folds]))) if folds else 0
+    known, validated = known_recordings(dataset), len(dataset.validation) >= ENOUGH
+    folds = [validation_fold(dataset)] if validated else folds_of(known, recipe.distillation.auto, recipe.seed)
+    answered = len(np.unique(np.concatenate([fold.held for fold in folds]))) if folds else 0
+    obstacle = ""
+    if not len(dataset.static.labels):
+        obstacle = "the data set has no static images"
+    elif not folds:
+        obstacle = "the recordings cannot be cut into folds"
+    elif answered < FEWEST:
+        obstacle = (
+            f"only {answered} of {len(known)} recordings can be answered by a student that knows their class and "
+            f"neither them nor their group, and a choice takes {FEWEST}"
+        )
+    return Plan(known=known, folds=folds, validated=validated, obstacle=obstacle)
 
 
 def known_recordings(dataset: Dataset) -> EventSplit:

@@ -13,10 +13,12 @@ from learning_data import tiny_dataset, tiny_recipe
 from spikeport.pipeline.run.auto_method import with_method
 from spikeport.pipeline.run.run_folder import create, open_run
 from spikeport.pipeline.stages import choice as stage
+from spikeport.pipeline.stages.choice_result import NotNeeded
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.reporting import CallbackProgress
+from spikeport.pipeline.stages.synthesis import synthesis
 from spikeport.pipeline.stages.train import pretrain, student, teacher
-from spikeport.pipeline.training import candidate, shared_pretraining
+from spikeport.pipeline.training import candidate, choice_folds, shared_pretraining
 from spikeport.pipeline.training.epoch_log import METRICS, rows_of_stages
 from spikeport.pipeline.training.train import initial_student
 
@@ -120,7 +122,7 @@ def test_what_was_trained_before_a_kill_is_not_trained_again(tmp_path, monkeypat
 
 def test_a_large_validation_part_is_held_out_and_what_is_chosen_is_not_trained_twice(tmp_path, monkeypatch):
     """Weights and log of the student are those of a run that names the method."""
-    monkeypatch.setattr(stage, "ENOUGH", 15)
+    monkeypatch.setattr(choice_folds, "ENOUGH", 15)
     candidates = ("ckd-events", "synthetic-events")
     values = recipe(auto={"candidates": candidates}, synthesis={"kind": "simulator", "pretrain_epochs": 1})
     made = context(tmp_path / "run", values)
@@ -203,8 +205,10 @@ def test_seven_answers_decide_nothing(mixed, kind, tmp_path):
     train = replace(data.train, labels=labels, groups=np.where(labels == 0, np.arange(len(labels)) % 2, 2))
     held = len(data.validation)
     validation = replace(data.validation, labels=np.ones(held, int), groups=np.full(held, 2))
-    found = result(context(tmp_path / "run", recipe(), replace(data, train=train, validation=validation)))
-    assert found["kind"] == kind
+    made = context(tmp_path / "run", recipe(), replace(data, train=train, validation=validation))
+    fitted = synthesis(made).result  # nothing is fitted for candidates that cannot compete
+    found = result(made)
+    assert (found["kind"], isinstance(fitted, NotNeeded)) == (kind, kind == "none")
     if kind == "none":
         assert found["chosen"] == "baseline"
         assert found["reason"].startswith("baseline, since only 7 of 45 recordings can be answered")
