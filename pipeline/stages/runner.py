@@ -154,11 +154,21 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
         if where:
             context.progress.log(where)
         work, began = stage.work, time.monotonic()
+        if stage.name.split("-")[0] in TRAINING:
+            _use_threads(context.recipe.training.threads)
         if distributed.is_rank_zero() or stage.name not in LED:
             with writing(context.run.file(MANIFEST)):  # beside what it names itself: what libraries put elsewhere
                 output = work(context)
             record(context.run, stage.name, output, time.monotonic() - began)
         distributed.barrier()  # the others read what the first has written
+
+
+def _use_threads(count: int) -> None:
+    """Lets torch use so many threads in all that a training stage does, before its first optimizer step as well."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
 
 
 def do_again(

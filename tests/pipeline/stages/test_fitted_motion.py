@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from digit_recipes import DIGITS
 
 import spikeport as sp
 from spikeport.pipeline.data.event_synthesis.motion import Motion
 from spikeport.pipeline.distillation.method_spec import pretraining_stages
 from spikeport.pipeline.run.run_folder import open_run
+from spikeport.pipeline.stages import synthesis
 from spikeport.pipeline.stages.results import StudentResult
 
 RECIPE = f"""{DIGITS}[student]
@@ -85,3 +87,22 @@ def test_too_few_recordings_or_no_images_are_refused(tmp_path: Path, spikeport) 
     code, _, err = spikeport("train", recipe, "--set", "data.train=2", "--set", "data.validation=0", "--out", "run")
     assert code == 2
     assert "a motion is fitted to 3 or more training recordings" in err or "class" in err
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_fit_uses_the_threads_of_the_recipe(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no training came before it in this process, since the teacher is given."""
+    first = sp.train(sp.load_recipe(written(tmp_path, "baseline")), tmp_path / "first")
+    weights = first.folder.file("teacher.safetensors")
+    changes = {"distillation.method": "synthetic-events", "teacher.weights": str(weights), "teacher.epochs": 0}
+    seen = []
+
+    def watched(*_: object) -> None:
+        seen.append(torch.get_num_threads())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthesis, "fit_motion", watched)
+    torch.set_num_threads(3 - count)
+    with pytest.raises(KeyboardInterrupt):
+        sp.train(sp.load_recipe(written(tmp_path, "baseline"), changes | {"training.threads": count}), tmp_path / "run")
+    assert seen == [count]
