@@ -32,7 +32,7 @@ from spikeport.pipeline.stages.synthesis import MOTION, SYNTHESIS, with_cached_v
 from spikeport.pipeline.stages.train import load_teacher
 from spikeport.pipeline.training.candidate import train_candidate
 from spikeport.pipeline.training.checkpoints import recipe_identity
-from spikeport.pipeline.training.choice_folds import Fold, Plan, fold_dataset, fold_recipe, plan_of
+from spikeport.pipeline.training.choice_folds import Fold, HeldOut, fold_dataset, fold_recipe, held_out
 from spikeport.pipeline.training.choice_rule import BASELINE, Answers, Evidence, choose, evidence_of
 from spikeport.pipeline.training.shared_pretraining import SharedPretraining
 
@@ -50,12 +50,12 @@ def choice(context: Context) -> StageOutput:
     auto = recipe.distillation.auto
     if recipe.synthesis.simulator_weights:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, dataset)
-    plan = plan_of(dataset, recipe)
-    if plan.obstacle:
-        reason = f"{BASELINE}, since {plan.obstacle}"
+    held = held_out(dataset, recipe)
+    if held.obstacle:
+        reason = f"{BASELINE}, since {held.obstacle}"
         result = ChoiceResult(chosen=BASELINE, reason=reason, kind="none", confidence=auto.confidence)
     else:
-        result = _chosen(_Competition(context, plan), auto.confidence)
+        result = _chosen(_Competition(context, held), auto.confidence)
     for line in choice_lines(result.to_json()):
         context.progress.log(f"  {line}")
     return StageOutput(result=result)
@@ -68,8 +68,8 @@ class _Competition:
     of what is chosen is kept.
     """
 
-    def __init__(self, context: Context, plan: Plan) -> None:
-        self.context, self.known, self.folds, self.validated = context, plan.known, plan.folds, plan.validated
+    def __init__(self, context: Context, held: HeldOut) -> None:
+        self.context, self.known, self.folds, self.validated = context, held.known, held.folds, held.validated
         self.folder = context.checkpoints(STAGE)
         self.left_out: dict[str, str] = {}
         self.shared = SharedPretraining(self.folder / "pretraining")

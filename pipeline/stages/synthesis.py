@@ -23,7 +23,7 @@ from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.stages.choice_result import NotNeeded
 from spikeport.pipeline.stages.results import StageOutput, SynthesisResult
-from spikeport.pipeline.training.choice_folds import plan_of
+from spikeport.pipeline.training.choice_folds import held_out
 from spikeport.pipeline.training.domain_gap import FEWEST, domain_gap
 from spikeport.pipeline.training.epoch_log import METRICS
 from spikeport.pipeline.training.train import fit_motion, train_translator
@@ -41,7 +41,7 @@ def synthesis(context: Context) -> StageOutput:
 
     Where neither is possible, or no candidate can compete, "auto" goes on without.
     """
-    if context.recipe.distillation.method == AUTO and (obstacle := plan_of(context.dataset, context.recipe).obstacle):
+    if context.recipe.distillation.method == AUTO and (obstacle := held_out(context.dataset, context.recipe).obstacle):
         context.progress.log(f"  not needed: {obstacle}")
         return StageOutput(result=NotNeeded(reason=obstacle))
     try:

@@ -35,7 +35,7 @@ class Fold:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class HeldOut:
     """What candidates compete on.
 
     Attributes:
@@ -51,7 +51,7 @@ class Plan:
     obstacle: str
 
 
-def plan_of(dataset: Dataset, recipe: Recipe) -> Plan:
+def held_out(dataset: Dataset, recipe: Recipe) -> HeldOut:
     """What the candidates of "auto" compete on: a validation part that is large enough, else folds.
 
     Args:
@@ -71,7 +71,7 @@ def plan_of(dataset: Dataset, recipe: Recipe) -> Plan:
             f"only {answered} of {len(known)} recordings can be answered by a student that knows their class and "
             f"neither them nor their group, and a choice takes {FEWEST}"
         )
-    return Plan(known=known, folds=folds, validated=validated, obstacle=obstacle)
+    return HeldOut(known=known, folds=folds, validated=validated, obstacle=obstacle)
 
 
 def known_recordings(dataset: Dataset) -> EventSplit:
