@@ -57,6 +57,9 @@ PROFILES = (
     "orin-nano",
     "orin-nano-super",
     "xavier-nx",
+    "jetson-agx-orin",
+    "jetson-tx1",
+    "quadro-k4000",
 )
 
 # Operations whose energy a [memory] section already includes.

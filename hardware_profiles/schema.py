@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -252,6 +252,12 @@ class Published(Sourced):
         value: the result; None if it is unknown.
         synops: synaptic operations, one list of factors per point of the workload.
         synops_if_all_fire: synaptic operations if every neuron fired in every step, if spikes are not published.
+        macs: multiply-accumulates of the network, of one inference on a GPU.
+        kernels: kernels that a GPU starts for a batch.
+        batch: inferences of a batch on a GPU.
+        precision: of the operations on a GPU.
+        weight_bytes: bytes of the weights on a GPU.
+        value_bytes: bytes that a GPU reads and writes for each inference.
         estimated_by: id of the profile that estimates the value, if this profile has no energies; else "".
         clock_mhz: clock frequency, MHz.
         tolerance: largest accepted deviation of the estimate, as a fraction of `value`.
@@ -266,6 +272,12 @@ class Published(Sourced):
     synops: tuple[tuple[Amount, ...], ...] = ()
     synops_if_all_fire: tuple[Amount, ...] = ()
     neuron_updates: tuple[Amount, ...] = ()
+    macs: Amount | None = None
+    kernels: Amount | None = None
+    batch: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    weight_bytes: Amount = 0.0
+    value_bytes: Amount = 0.0
     estimated_by: str = ""
     clock_mhz: Amount | None = Field(default=None, alias="clock_MHz")
     tolerance: Amount | None = None

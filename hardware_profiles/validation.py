@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from spikeport.hardware_profiles.launch_bound import GpuWork, gpu_estimate
 from spikeport.hardware_profiles.profile import HardwareProfile, known, list_profiles, load_profile
 from spikeport.hardware_profiles.schema import Published
 from spikeport.json_values import JsonValue
@@ -25,6 +26,7 @@ class PublishedCheck(JsonValue):
         unit: unit of `published`, `low` and `high`.
         published: the published value; None if only the workload is published.
         low: smallest estimate over the published points; None without an estimate.
+        nominal: the estimate of a GPU by nominal constants; None for other devices.
         high: largest estimate.
         low_off: (low - published) / published.
         high_off: (high - published) / published.
@@ -44,6 +46,7 @@ class PublishedCheck(JsonValue):
     unit: str
     published: float | None
     low: float | None = None
+    nominal: float | None = None
     high: float | None = None
     low_off: float | None = None
     high_off: float | None = None
@@ -107,6 +110,8 @@ def summary(rows: list[PublishedCheck]) -> list[str]:
     Args:
         rows: rows of `validate_rows`.
     """
+    gpus = [row for row in rows if row.nominal is not None]
+    rows = [row for row in rows if row.nominal is None]
     judged = [row for row in rows if row.result in (WITHIN, OUTSIDE)]
     low = [row for row in rows if row.high is not None and (row.published or 0.0) > row.high and row not in judged]
     sentences = []
@@ -127,11 +132,27 @@ def summary(rows: list[PublishedCheck]) -> list[str]:
             "So an estimate is right to about a third for large networks, and far too low for tiny ones, where fixed "
             "costs of a step and of the host outweigh what the operations cost."
         )
+    for what, mine in (
+        ("energies", [row for row in gpus if row.unit != "us"]),
+        ("times", [row for row in gpus if row.unit == "us"]),
+    ):
+        sentences += [_of_gpus(what, mine)] if mine else []
     return sentences
 
 
+def _of_gpus(what: str, rows: list[PublishedCheck]) -> str:
+    ratios = sorted((row.nominal or 0.0) / (row.published or 1.0) for row in rows)
+    middle = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    right = sum(row.result == WITHIN for row in rows)
+    return (
+        f"{right} of {len(rows)} measured {what} of GPUs lie within the interval of the launch-bound model. Its "
+        f"nominal value is {ratios[0]:.2f} to {ratios[-1]:.2f} times what was measured, {middle:.2f} in the geometric "
+        "mean."
+    )
+
+
 def markdown(rows: list[PublishedCheck]) -> str:
-    """The rows as a Markdown table, with their summary.
+    """The rows as a Markdown table, with their summary. GPUs, which have many rows, are in the summary alone.
 
     Args:
         rows: rows of `validate_rows`.
@@ -139,6 +160,8 @@ def markdown(rows: list[PublishedCheck]) -> str:
     head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "source")
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:
+        if row.nominal is not None:
+            continue
         cells = (
             row.hardware + (f", constants of {row.estimated_by}" if row.estimated_by else ""),
             row.workload,
@@ -179,6 +202,8 @@ def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
     )
     if not entry.usable:
         return replace(row, result="no check: kept as a warning")
+    if profile.gpu is not None:
+        return _check_of_gpu(profile, entry, row)
     counted = bool(entry.synops) and entry.tolerance is not None
     if not entry.value or not (counted or entry.synops_if_all_fire):
         return replace(row, result="no estimate: its counts are not published")
@@ -189,6 +214,40 @@ def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
         rates, result = _bracket(profile, entry, entry.value, low, high)
         return replace(row, rates=rates, result=result)
     return replace(row, result=WITHIN if row.worst_off <= entry.tolerance else OUTSIDE)
+
+
+def _check_of_gpu(profile: HardwareProfile, entry: Published, row: PublishedCheck) -> PublishedCheck:
+    """The row with the estimate of the launch-bound model."""
+    if entry.macs is None or entry.kernels is None or not entry.value:
+        return replace(row, result="no estimate: its network is not published")
+    work = GpuWork(
+        macs=entry.macs,
+        kernels=entry.kernels,
+        batch=entry.batch,
+        weight_bytes=entry.weight_bytes,
+        value_bytes=entry.value_bytes,
+        precision=entry.precision,
+    )
+    found = gpu_estimate(profile, work)
+    low, nominal, high = (
+        found.time_us if entry.unit == "us" else tuple(energy / MICRO[entry.unit] for energy in found.total_uj)
+    )
+    return replace(
+        row,
+        low=low,
+        nominal=nominal,
+        high=high,
+        low_off=low / entry.value - 1,
+        high_off=high / entry.value - 1,
+        result=_beside(entry.value, low, high),
+    )
+
+
+def _beside(value: float, low: float, high: float) -> str:
+    """Where a measured value lies against an interval that no source promises to hold it."""
+    if value > high:
+        return f"low by {value / high:.2f} times at least"
+    return WITHIN if value >= low else f"high by {low / value:.2f} times at least"
 
 
 def _bracket(
