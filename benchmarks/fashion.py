@@ -214,7 +214,7 @@ def page(found: dict[str, dict[str, Any]]) -> list[str]:
                 *((over(mine, base)) if training != "baseline" and base else ("", "")),
                 f"{np.mean(gap):.2f}" if gap else "",
                 f"{np.mean([run['cpu_s'] for run in mine.values()]):.0f}",
-                ", ".join(run.get("chosen", "") for run in mine.values()),
+                ", ".join(run["chosen"] for run in mine.values() if "chosen" in run),
             ))  # fmt: skip
         tested = sorted({run["tested"] for run in found.values()})
         head = ("trained with", "seeds", "float", "quantized", "over baseline", "over seeds", "gap", "CPU s", "chosen")

@@ -236,7 +236,7 @@ def page(found: dict[str, dict[str, Any]], counts: list[int], trainings: list[st
             rows.append((
                 training, f"{np.mean([each['student'] for each in mine]):.1f}", f"{np.mean(quantized):.1f}",
                 " ".join(f"{value:.1f}" for value in quantized), text,
-                ", ".join(each.get("chosen", "") for each in mine),
+                ", ".join(each["chosen"] for each in mine if "chosen" in each),
             ))  # fmt: skip
         lines += [f"{count} recordings to train, {draws} draws", ""]
         head = ("trained with", "float", "quantized", "draws", "over baseline", "chosen")
