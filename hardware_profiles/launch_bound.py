@@ -12,14 +12,13 @@ measured; nominal values lie between them and are to be fitted to each board tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.constants import Constant
 from spikeport.hardware_profiles.profile import HardwareProfile, known
+from spikeport.hardware_profiles.schema import Precision
 
 Triple = tuple[float, float, float]  # low, nominal, high
-Precision = Literal["fp32", "fp16", "int8"]
 
 _FITTED = "fitted to the runs of a Quadro K4000 and a Jetson TX1 in the logs of Blouw et al., arXiv 1812.01739"
 CALL_US = Constant(
@@ -123,9 +122,8 @@ def gpu_estimate(profile: HardwareProfile, work: GpuWork) -> GpuEstimate:
     part, name = profile.gpu, profile.device.id
     if part is None:
         raise UserError(f"{name} is not a GPU profile", hint="use a100 or h100")
-    peaks = {"fp32": part.fp32_tflops, "fp16": part.fp16_tc_tflops, "int8": part.int8_tops}
-    peak, power = known(peaks[work.precision]), known(part.p_max_w)
-    if peak is None or power is None or not peak.value:
+    peak, power = part.peak(work.precision), known(part.p_max_w)
+    if not peak or power is None:
         raise UserError(
             f"{name} gives no power, or no peak for {work.precision}", hint="choose a GPU profile that has it"
         )
@@ -133,7 +131,7 @@ def gpu_estimate(profile: HardwareProfile, work: GpuWork) -> GpuEstimate:
     moved_us = 0.0
     if bandwidth is not None and bandwidth.value:
         moved_us = (work.weight_bytes + work.value_bytes * work.batch) / (bandwidth.value * 1e3)
-    peak_us = 2 * work.macs * work.batch / (peak.interval[1] * 1e6)
+    peak_us = 2 * work.macs * work.batch / (peak * 1e6)
 
     def time_us(call: float, kernel: float, share: float) -> float:
         return call + work.kernels * kernel + max(peak_us / share, moved_us)

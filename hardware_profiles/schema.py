@@ -220,6 +220,9 @@ class Memory(Part):
         )
 
 
+Precision = Literal["fp32", "fp16", "int8"]
+
+
 class Gpu(Part):
     """Power and peak throughput of a GPU, for the lower bound by formula. Peaks are dense, not "sparse" ones.
 
@@ -238,6 +241,15 @@ class Gpu(Part):
     int8_tops: Constant | None = None
     mem_gbps: Constant | None = Field(default=None, alias="mem_GBps")
     measured_via: str = ""
+
+    def peak(self, precision: Precision) -> float | None:
+        """Peak throughput in tera operations per second; None where it is not known.
+
+        Args:
+            precision: of the operations.
+        """
+        peak = {"fp32": self.fp32_tflops, "fp16": self.fp16_tc_tflops, "int8": self.int8_tops}[precision]
+        return None if peak is None else peak.value
 
 
 class Published(Sourced):
@@ -275,7 +287,7 @@ class Published(Sourced):
     macs: Amount | None = None
     kernels: Amount | None = None
     batch: Annotated[int, Field(ge=1)] = 1
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: Precision = "fp32"
     weight_bytes: Amount = 0.0
     value_bytes: Amount = 0.0
     estimated_by: str = ""

@@ -246,8 +246,8 @@ def _check_of_gpu(profile: HardwareProfile, entry: Published, row: PublishedChec
 def _beside(value: float, low: float, high: float) -> str:
     """Where a measured value lies against an interval that no source promises to hold it."""
     if value > high:
-        return f"low by {value / high:.2f} times at least"
-    return WITHIN if value >= low else f"high by {low / value:.2f} times at least"
+        return f"low by {100 * (1 - high / value):.2g} % at least"
+    return WITHIN if value >= low else f"high by {100 * (low / value - 1):.2g} % at least"
 
 
 def _bracket(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.profile import HardwareProfile, known
+from spikeport.hardware_profiles.schema import Precision
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow, make_row
 from spikeport.pipeline.profiling.macs import Macs
-
-Precision = Literal["fp32", "fp16", "int8"]
 
 
 def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[BaselineRow]:
@@ -74,8 +71,4 @@ def _precisions(gpu: HardwareProfile) -> list[Precision]:
 
 def _peak(gpu: HardwareProfile, precision: Precision) -> float | None:
     """Peak throughput without sparsity, tera operations per second."""
-    if gpu.gpu is None:
-        return None
-    peaks = {"fp32": gpu.gpu.fp32_tflops, "fp16": gpu.gpu.fp16_tc_tflops, "int8": gpu.gpu.int8_tops}
-    peak = known(peaks[precision])
-    return None if peak is None else peak.value
+    return gpu.gpu.peak(precision) if gpu.gpu else None

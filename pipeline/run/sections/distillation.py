@@ -150,7 +150,7 @@ class Synthesis(Section):
     lr: PositiveFloat = Field(default=4e-3, description="learning rate of the translator")
     pretrain_epochs: EpochsOrZero = Field(default=2, description="epochs over all static images")
     pretrain_min_steps: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
-        default=0, description="least steps of the optimizer on images: with few images, more epochs than these"
+        default=0, description="least steps of the pretraining: with few images, more epochs than pretrain_epochs"
     )
     pretrain_batch: Batch = Field(default=32, description="images of one step of the optimizer")
     pretrain_lr: PositiveFloat = Field(default=1e-2, description="learning rate of the pretraining")

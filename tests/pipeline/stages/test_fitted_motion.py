@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_too_few_recordings_or_no_images_are_refused(tmp_path: Path, spikeport) 
     assert "a motion is fitted to 3 or more training recordings" in err or "class" in err
 
 
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Other tests of this process get as many threads as before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("torch_threads")
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_fit_uses_the_threads_of_the_recipe(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where no training came before it in this process, since the teacher is given."""
