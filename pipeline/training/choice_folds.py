@@ -60,7 +60,7 @@ def held_out(dataset: Dataset, recipe: Recipe) -> HeldOut:
     """
     known, validated = known_recordings(dataset), len(dataset.validation) >= ENOUGH
     folds = [validation_fold(dataset)] if validated else folds_of(known, recipe.distillation.auto, recipe.seed)
-    answered = len(np.unique(np.concatenate([fold.held for fold in folds]))) if folds else 0
+    answered = len({known.keys[row] for fold in folds for row in fold.held})  # windows of a recording are one
     obstacle = ""
     if not len(dataset.static.labels):
         obstacle = "the data set has no static images"
@@ -68,8 +68,8 @@ def held_out(dataset: Dataset, recipe: Recipe) -> HeldOut:
         obstacle = "the recordings cannot be cut into folds"
     elif answered < FEWEST:
         obstacle = (
-            f"only {answered} of {len(known)} recordings can be answered by a student that knows their class and "
-            f"neither them nor their group, and a choice takes {FEWEST}"
+            f"only {answered} of {len(set(known.keys))} recordings can be answered by a student that knows their class "
+            f"and neither them nor their group, and a choice takes {FEWEST}"
         )
     return HeldOut(known=known, folds=folds, validated=validated, obstacle=obstacle)
 

@@ -11,7 +11,14 @@ from learning_data import tiny_dataset, tiny_recipe
 from spikeport.pipeline.data.dataset import EventSplit
 from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.run.sections.distillation import Auto
-from spikeport.pipeline.training.choice_folds import ENOUGH, fold_dataset, fold_recipe, folds_of, known_recordings
+from spikeport.pipeline.training.choice_folds import (
+    ENOUGH,
+    fold_dataset,
+    fold_recipe,
+    folds_of,
+    held_out,
+    known_recordings,
+)
 
 
 def part(labels: list[int], groups: list[int] | None = None) -> EventSplit:
@@ -137,3 +144,20 @@ def test_a_fold_trains_without_stopping_early_and_a_new_cut_has_other_weights():
     assert first.seed == second.seed == recipe.seed != third.seed
     assert (first.training.patience, first.training.logger, first.training.callbacks) == (0, "none", ())
     assert first.training.epochs == recipe.training.epochs
+
+
+@pytest.mark.parametrize(("recordings", "possible"), [(7, False), (8, True)])
+def test_windows_of_a_recording_are_one_answer(recordings: int, *, possible: bool) -> None:
+    data = tiny_dataset(train=3 * recordings)
+    names = np.repeat([f"r{number}" for number in range(recordings)], 3)
+    keys = tuple(f"{name}#{place}" for place, name in enumerate(names))
+    labels = np.repeat(np.arange(recordings) % 2, 3)
+    train = replace(data.train, labels=labels, keys=keys, windows=3)
+    none = replace(
+        data.validation, frames=np.asarray(data.validation.frames)[:0], labels=labels[:0], keys=(),
+        paired_images=None, events=None, facts=None,
+    )  # fmt: skip
+    held = held_out(replace(data, train=train, validation=none), tiny_recipe(distillation={"method": "auto"}))
+    assert bool(held.obstacle) != possible
+    if not possible:
+        assert held.obstacle.startswith("only 7 of 7 recordings can be answered")
