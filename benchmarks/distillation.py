@@ -7,7 +7,7 @@
 Each run is a process with a folder under runs/distillation/, and is added to docs/results/distillation.json when it
 ends; a stopped study continues with the same command. docs/results/distillation.md is generated from that file alone
 (`--draw` does nothing else). The study takes hours on 2 cores; `--list` prints what would run. `--again` leaves both
-files as they are: it does recorded runs again with today's code, and writes how they compare: nmnist_today.txt, .json.
+files as they are: it does recorded runs again with today's code, and adds how they compare to nmnist_today.txt, .json.
 `--write-recipe` writes the recipe of the first of the runs, which `spikeport run` and `spikeport sweep` take.
 """
 
@@ -63,6 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="compare recorded runs with today's code")
     parser.add_argument("--write-recipe", type=Path, metavar="FILE", help="write the first run's recipe and leave")
     options = parser.parse_args(words)
+    options.words = sys.argv[1:] if words is None else words
     study = Study(options.results, options.runs)
     failed = 0
     try:
@@ -168,12 +169,19 @@ class Study:
             out = self.runs / f"again-{name}"
             write_text(out / "recipe.toml", recipe.as_toml())
             run_trials(out / "recipe.toml", trials, out, jobs=options.jobs, done=done, verb=part.verb)
-        lines = distillation_again.page(pairs)
         about = {key: value for key, value in about_this_run().items() if key != "command"}
-        command = shlex.join(["python", "benchmarks/distillation.py", *sys.argv[1:]])
-        write_text(self.file.with_name("nmnist_today.txt"), "\n".join([command, json.dumps(about), "", *lines, ""]))
-        runs = [{"part": name, "run": recorded["run"], **today} for name, recorded, today in pairs]
-        write_json(self.file.with_name("nmnist_today.json"), {"about": about, "set": options.changes, "runs": runs})
+        command = shlex.join(["python", "benchmarks/distillation.py", *options.words])
+        again = [
+            {key: recorded[key] for key in ("run", "seed", "fold")}
+            | {"part": name, "command": command, "about": about, **today}
+            for name, recorded, today in pairs
+        ]
+        file = self.file.with_name("nmnist_today.json")
+        before = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.is_file() else []
+        runs = distillation_again.merged(before, again)
+        lines = distillation_again.page(runs, self.read()["parts"])
+        write_text(file.with_suffix(".txt"), "\n".join([*lines, ""]))
+        write_json(file, {"runs": runs})
         print("\n".join(lines))
         return len(failed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,17 +27,35 @@ def other_answers(recorded: Mapping[str, Any], today: Mapping[str, Any]) -> tupl
     return first, second
 
 
-def page(pairs: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
-    """The comparison as text.
+def merged(before: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Runs of earlier commands and those of this one, which replace earlier ones of the same part and name.
 
     Args:
-        pairs: name of the part, recorded run and today's run.
+        before, again: runs with their part and name.
     """
-    rows = []
-    for part, recorded, today in pairs:
-        shares = [f"{100 * run[f'accuracy_{kind}']:.2f}" for run in (recorded, today) for kind in KINDS]
-        apart = " / ".join(map(str, other_answers(recorded, today)))
-        rows.append((part, recorded["run"], recorded["created_utc"][:10], *shares, apart))
-    equal = sum(other_answers(recorded, today) == (0, 0) for _, recorded, today in pairs)
-    last = f"{equal} of {len(pairs)} runs give the same answer for every recording, in float and quantized."
-    return [*text_table(HEAD, rows), "", *NOTE.splitlines(), "", last]
+    new = {(run["part"], run["run"]) for run in again}
+    runs = [*(run for run in before if (run["part"], run["run"]) not in new), *again]
+    return sorted(runs, key=lambda run: (run["part"], run["seed"], run["fold"] or 0, run["run"]))
+
+
+def page(runs: Sequence[Mapping[str, Any]], parts: Mapping[str, Any]) -> list[str]:
+    """Commands and versions, then the comparison, as text.
+
+    Args:
+        runs: today's runs, with the command and the versions of each.
+        parts: parts of the study with the recorded runs.
+    """
+    lines = []
+    for command in dict.fromkeys(run["command"] for run in runs):
+        about = next(run["about"] for run in runs if run["command"] == command)
+        lines += [command, json.dumps(about), ""]
+    rows, equal = [], 0
+    for run in runs:
+        recorded = next(each for each in parts[run["part"]]["runs"] if each["run"] == run["run"])
+        shares = [f"{100 * each[f'accuracy_{kind}']:.2f}" for each in (recorded, run) for kind in KINDS]
+        apart = other_answers(recorded, run)
+        equal += apart == (0, 0)
+        name = run["run"].lstrip("-")
+        rows.append((run["part"], name, recorded["created_utc"][:10], *shares, " / ".join(map(str, apart))))
+    last = f"{equal} of {len(runs)} runs give the same answer for every recording, in float and quantized."
+    return [*lines, *text_table(HEAD, rows), "", *NOTE.splitlines(), "", last]

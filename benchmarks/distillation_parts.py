@@ -92,7 +92,12 @@ FOLDED = ("data.train=0", "data.validation=0", *QUICK)  # 800 train, the last ep
 
 def methods(recipe: Recipe) -> tuple[Variant, ...]:
     variants = [Variant("", name, (*FOLDED, method(name))) for name in METHODS]
-    return (*variants, Variant("", "ckd, tuned", (*FOLDED, method("ckd", **TUNED))))
+    others = {
+        "ckd, tuned": method("ckd", **TUNED),
+        "ckd-events": method("ckd-events"),
+        "ckd-events and pretraining": method("ckd-events", pretrain=True),
+    }
+    return (*variants, *(Variant("", label, (*FOLDED, change)) for label, change in others.items()))
 
 
 def curve(recipe: Recipe) -> tuple[Variant, ...]:

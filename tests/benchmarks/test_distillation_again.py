@@ -26,11 +26,15 @@ def test_recorded_runs_are_done_again_and_compared(study):
     assert lines[-1].startswith("2 of 3 runs give the same answer")
     runs = json.loads((study.folder / "nmnist_today.json").read_text())["runs"]
     assert [(run["run"], run["correct_quantized"]) for run in runs] == [
-        ("short/seed1-fold0", "10010"), ("long-longer/seed1-fold0", "10010"), ("short/seed1-fold1", "10010")
+        ("long-longer/seed1-fold0", "10010"), ("short/seed1-fold0", "10010"), ("short/seed1-fold1", "10010")
     ]  # fmt: skip
     assert before == (file.read_text(), (study.folder / "distillation.md").read_text())
     assert study("--again", "--folds", "1", "--only", "short") == (0, recorded)
     assert study.trials.started == []  # done already
+    today = json.loads((study.folder / "nmnist_today.json").read_text())["runs"]
+    assert [run["run"] for run in today] == [run["run"] for run in runs]  # those of the earlier command stay
+    kept = [run["command"].split("--")[-1] for run in today]
+    assert kept == ["again", "only short", "again"]
 
 
 def test_the_recipe_of_a_run_is_written(study):
