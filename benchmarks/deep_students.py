@@ -32,8 +32,8 @@ NETWORKS = {  # name -> settings of the student
     "vgg-snn": ("student.network=vgg-snn", "student.width=0.125"),
 }
 HEAD = ("trained with", "float", "quantized", "over baseline", "seconds")
-NOTE = """float, quantized: accuracy in per cent, one seed. over baseline: quantized, in points, paired by recording, with
-95 % interval. ckd-events: with pretraining, as the recipe has it. seconds: of training, beside other work."""
+NOTE = """float, quantized: accuracy in per cent, one seed. over baseline: quantized, in points, paired by recording,
+with 95 % interval. ckd-events: with pretraining, as the recipe has it. seconds: of training, beside other work."""
 
 
 def main() -> None:
