@@ -48,6 +48,7 @@ def profile(
     per_step: Annotated[
         bool, typer.Option("--per-step", help="Also write steps.csv, the counts of each step and layer.")
     ] = False,
+    clip: Annotated[bool, typer.Option("--clip", help="Clip counts to the largest input of the network.")] = False,
     input_shape: InputShape = None,
     dt: Dt = None,
     reset: Reset = None,
@@ -75,6 +76,7 @@ def profile(
             active_rule=active_rule,
             out=out,
             per_step=per_step,
+            clip=clip,
             input_shape=shape_of(input_shape),
             dt_s=dt,
             reset=reset,

@@ -52,6 +52,7 @@ class Subject:
         frames_file: the file of the frames, for its name.
         dt_s: seconds of a time step; None where it is not known.
         quantization: rounding errors of each layer; empty for a network that was read as integers.
+        clipped: number of events lost by clipping to the largest input of the network; None without clipping.
     """
 
     network: IntegerNetwork
@@ -61,6 +62,7 @@ class Subject:
     frames_file: Path
     dt_s: float | None = None
     quantization: Sequence[QuantizationRow] = ()
+    clipped: int | None = None
 
 
 def profile_network(
@@ -107,6 +109,8 @@ def profile_network(
         "early_exit": early,
         "baseline": floor_rows(load_profile(baseline), same_shape) if baseline else [],
     }
+    if subject.clipped is not None:
+        result["events_clipped"] = subject.clipped
     return result, trace
 
 
@@ -145,6 +149,7 @@ def write_page(
         columns,
         activity,
         sample_energies_on(subject.network, activity, hardware, active_rule),
+        subject.frames,
     )
     files = FILES if trace.step_counts is None else (*FILES, STEPS)
     with atomic_folder(folder) as made:
@@ -164,13 +169,14 @@ def _inputs(
     frames, labels = subject.frames, subject.labels
     answers = _answers(subject, predicted)
     unlabeled = answers if isinstance(answers, str) else ""
+    lost = f"; clipping to its largest input removed {subject.clipped:,} events" if subject.clipped else ""
     # A drawn sample needs a label, event frames, and one output for each class.
     drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
     return ReportInputs(
         name="network" if subject.source is None else subject.source.stem,
         method="",
         dataset_name=subject.frames_file.name,
-        dataset_description=f"{len(frames):,} samples of {frames.shape[1]} steps, given with the network.",
+        dataset_description=f"{len(frames):,} samples of {frames.shape[1]} steps, given with the network{lost}.",
         dataset_fingerprint=_fingerprint(frames, labels),
         simulated=False,
         classes=classes,

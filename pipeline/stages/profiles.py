@@ -63,6 +63,7 @@ def profile(
     active_rule: str | None = None,
     out: PathLike | None = None,
     per_step: bool = False,
+    clip: bool = False,
     input_shape: Shape | None = None,
     dt_s: float | None = None,
     reset: str | None = None,
@@ -81,6 +82,7 @@ def profile(
         active_rule: rule for active neuron updates; None: that of the recipe, else that of the device.
         out: folder for a report; a run is not changed.
         per_step: whether steps.csv is written too, with counts by step and layer.
+        clip: whether inputs outside the range of the network are clipped to it; False: they are refused.
         input_shape: for a .net or .nir file that does not state it.
         dt_s: for a .net or .nir file, or a network made of a .net file: time step in seconds.
         reset: for a .nir file: "zero".
@@ -103,11 +105,15 @@ def profile(
         raise UserError("a network needs frames", where="" if isinstance(source, CompiledNetwork) else str(source),
                         hint="give --input FRAMES.npz")  # fmt: skip
     else:
-        subject = _subject(source, frames, labels, input_shape, dt_s, reset, if_gain, framework)
+        subject = _subject(source, frames, labels, clip, input_shape, dt_s, reset, if_gain, framework)
         result, files = _of_network(subject, hardware, baseline, rule, out, per_step, display)
     idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
-    notes = ("note: no number here depends on --active-rule",) if idle else ()
-    return NetworkProfile(values=result, files=tuple(map(Path, files)), notes=notes)
+    notes = ["note: no number here depends on --active-rule"] if idle else []
+    if clip:
+        notes.append(
+            f"note: {result['events_clipped']:,} events were lost where counts exceed the network's largest input"
+        )
+    return NetworkProfile(values=result, files=tuple(map(Path, files)), notes=tuple(notes))
 
 
 def _of_run(
@@ -164,12 +170,14 @@ def _subject(
     source: CompiledNetwork | PathLike,
     frames: np.ndarray | PathLike,
     labels: np.ndarray | None,
+    clip: bool,
     shape: Shape | None,
     dt_s: float | None,
     reset: str | None,
     if_gain: str | None,
     framework: str | None,
 ) -> Subject:
+    from spikeport.export.formats.frame_reader import FrameReader
     from spikeport.export.formats.frames_file import open_frames
     from spikeport.pipeline.stages.compiled_network import load_network, quantize
     from spikeport.pipeline.stages.profile_network import Subject
@@ -187,19 +195,21 @@ def _subject(
         graph = load_graph(file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=shape, framework=framework)
         net = quantize(graph)
     network = net.network
+    shape, lowest, limit = network.input_shape, network.input_lowest, network.input_limit
     if isinstance(frames, str | os.PathLike):
         refuse_labels(labels, frames)
-        limits = network.input_lowest, network.input_limit
-        opened, labels = open_frames(frames, network.input_shape, limits[1], lowest=limits[0], outputs=network.outputs)
-        array, name = opened[:], Path(frames)
+        opened, labels = open_frames(frames, shape, limit, lowest=lowest, clip=clip, outputs=network.outputs)
+        name = Path(frames)
     else:
-        array, name = checked_frames(frames, network), Path("frames")
+        opened = FrameReader(checked_frames(frames, network), shape, limit, "frames", clip, lowest=lowest)
+        name = Path("frames")
     return Subject(
         network=network,
         source=file,
-        frames=array,
+        frames=opened[:],
         labels=labels,
         frames_file=name,
+        clipped=opened.clipped if clip else None,
         dt_s=dt_s if net.dt_s is None else net.dt_s,
         quantization=quantization_rows(net.layers),
     )

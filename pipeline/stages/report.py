@@ -295,4 +295,4 @@ def _samples_csv(context: Context, asked: Profile) -> str:
     network = read_netx(run.file("student.net"))
     activity = count_activity(network, trace_of(context), test.frames)
     found = sample_energies_on(network, activity, asked.hardware, asked.active_rule)
-    return samples_csv(test.keys, classes, activity, found)
+    return samples_csv(test.keys, classes, activity, found, test.frames)

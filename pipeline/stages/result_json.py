@@ -74,8 +74,10 @@ class ProfileValues(CountsJson):
         accuracy: of a network on labeled frames; the accuracies of a run are in other stages.
         early_exit: accuracy after fewer steps; older versions have none.
         baseline: ANNs that the network is compared with.
+        events_clipped: events of the frames that were lost by clipping; only where it was asked for.
     """
 
     accuracy: NotRequired[Accuracy]
     early_exit: NotRequired[EarlyExit]
     baseline: list[BaselineRow]
+    events_clipped: NotRequired[int]

@@ -50,8 +50,8 @@ EXPORT = _takes(
 PROFILE = _takes(
     "source hardware baseline active_rule out per_step progress",
     run="",
-    compiled="frames labels dt_s",
-    net="frames labels dt_s input_shape",
+    compiled="frames labels dt_s clip",
+    net="frames labels dt_s input_shape clip",
 )
 CHECK_NETWORK = _takes("source input_shape", net="", network="framework dt_s bias allow_vector frames")
 ADAPT = _takes(

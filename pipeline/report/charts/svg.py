@@ -116,8 +116,8 @@ def interval(
         axis: the axis.
         entry: the interval, in units of the axis.
         title: title of the drawing.
-        mark: `measured` (filled circle), `modeled` (open diamond) or `floor` (triangle, and a line to the right, since
-            the value is a lower bound).
+        mark: `measured` (filled circle), `modeled` (open diamond), `convention` (open square) or `floor` (triangle, and
+            a line to the right, since the value is a lower bound).
         total: a value to mark with a vertical line.
         before: the preceding value of a waterfall chart; a block is drawn from it to the nominal value.
     """
@@ -263,5 +263,6 @@ def svg(body: str, title: str, kind: str, attributes: str) -> Markup:
 MARKS = {
     "measured": f'<circle class="mark measured" cy="{ROW / 2}" r="5"/>',
     "modeled": f'<path class="mark modeled" d="M0 {ROW / 2 - 6}l6 6l-6 6l-6 -6z"/>',
+    "convention": f'<rect class="mark convention" x="-5" y="{ROW / 2 - 5}" width="10" height="10"/>',
     "floor": f'<path class="mark floor" d="M-1 {ROW / 2 - 6}l9 6l-9 6z"/>',
 }

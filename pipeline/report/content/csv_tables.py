@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
 from spikeport.pipeline.report.content.energy_json import EnergyRow
-from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, nominal_terms
+from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, energy_terms
 from spikeport.pipeline.report.content.report_json import LayerRow, Reason, Report
 from spikeport.pipeline.report.content.words import NO_ANSWER
 from spikeport.pipeline.training.results import EpochRow
+
+SUMMED = ("synops", "effective_synops", "spikes", "updates_active", "messages")  # over layers, in samples.csv
+ENDS: dict[Literal["nominal", "low", "high"], str] = {"nominal": "", "low": "_low", "high": "_high"}
 
 
 class HasLayers(TypedDict):
@@ -31,9 +34,10 @@ class HasLayers(TypedDict):
 
 
 def layers_csv(report: Report | HasLayers) -> str:
-    """layers.csv: one row a layer, with its numbers of report.json and the nominal energies of each device by term.
+    """layers.csv: one row a layer, with its numbers of report.json and the energies of each device by term.
 
-    Cells of unknown numbers are empty.
+    A column `DEVICE_TERM` is nominal, beside it are `DEVICE_TERM_low` and `DEVICE_TERM_high`. Cells of unknown numbers
+    are empty.
 
     Args:
         report: content of report.json, or the parts of it that are needed.
@@ -44,8 +48,12 @@ def layers_csv(report: Report | HasLayers) -> str:
         row = {key: _plain(value) for key, value in layer.items()}
         for device in devices:
             found = [entry for entry in device.get("layers", []) if entry["name"] == layer["name"]]
-            nominal = nominal_terms(found[0]) if found else dict.fromkeys(LAYER_TERMS)
-            row |= {f"{device['hardware']}_{term}": value for term, value in nominal.items()}
+            terms = energy_terms(found[0]) if found else dict.fromkeys(LAYER_TERMS)
+            row |= {
+                f"{device['hardware']}_{term}{ending}": None if energy is None else energy[end]
+                for term, energy in terms.items()
+                for end, ending in ENDS.items()
+            }
         rows.append(row)
     return csv_text(rows)
 
@@ -65,8 +73,12 @@ def samples_csv(
     classes: Mapping[str, Sequence[str | None]],
     activity: Activity,
     energies: Sequence[SampleEnergies],
+    frames: Any,
 ) -> str:
-    """samples.csv: one row a recording. Counts are sums over layers; energies are nominal values in µJ.
+    """samples.csv: one row a recording.
+
+    `events` are those of the recording: inputs with a value other than 0. All other counts are sums over layers, and
+    `events_received` are the events that all layers received. Energies in µJ and latencies in µs are nominal.
 
     Args:
         keys: key of each recording.
@@ -74,15 +86,20 @@ def samples_csv(
             output fired, and None (an empty cell) where the class is not known.
         activity: counts of the recordings.
         energies: energies of the recordings on each device; cells of unknown energies are empty.
+        frames: `[N, T, ...]`, the recordings as the network received them.
     """
-    counts = {
-        name: np.sum([getattr(layer, name) for layer in activity.layers], axis=0)
-        for name in ("events", "synops", "effective_synops", "spikes", "updates_active", "messages")
+    counts = {"events": np.array([np.count_nonzero(sample) for sample in frames])} | {
+        name: np.sum([getattr(layer, attribute) for layer in activity.layers], axis=0)
+        for name, attribute in {"events_received": "events", **{name: name for name in SUMMED}}.items()
     }
     columns = {
-        f"{each.profile.device.id}_{kind}_uj": None if energy is None else energy[1] / PJ_PER_UJ
+        f"{each.profile.device.id}_{kind}": None if values is None else values[1] / unit
         for each in energies
-        for kind, energy in (("dynamic", each.dynamic_pj), ("total", each.total_pj))
+        for kind, values, unit in (
+            ("dynamic_uj", each.dynamic_pj, PJ_PER_UJ),
+            ("total_uj", each.total_pj, PJ_PER_UJ),
+            ("latency_us", each.latency.time_us, 1.0),
+        )
     }
     return csv_text(
         [

@@ -19,6 +19,7 @@ OPERATIONS = {
     "overhead": "fixed overhead",
 }
 LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # terms that every device has
+CONVENTION = "convention"  # kind of a profile, and basis of its numbers
 TOTAL_ONLY = ("static", "overhead", "latency")  # terms of the total energy that the dynamic energy does not contain
 
 
@@ -34,7 +35,7 @@ class DeviceEnergy(TypedDict):
         total: total energy, µJ.
         headline: dynamic energy, or the total where dynamic energy is not known separately.
         latency: time of one inference, µs.
-        basis_kind: measured, modeled, floor or unknown.
+        basis_kind: measured, modeled, convention, floor or unknown.
         scope: what the numbers contain.
         missing: operations without a published energy that `headline` lacks, in words.
         notes: remarks by title.
@@ -56,19 +57,20 @@ class DeviceEnergy(TypedDict):
 
 
 def energy_rows(report: Report) -> list[DeviceEnergy]:
-    """The energy of each device, then of each baseline row whose energy is known.
+    """The energy of each device, then of each baseline row whose energy is known, then by conventions, which are none.
 
     Args:
         report: content of report.json.
     """
     energy, baseline = report["energy"], report["baseline"]
-    return [device(row) for row in (energy if isinstance(energy, list) else [])] + [
+    rows = [device(row) for row in (energy if isinstance(energy, list) else [])] + [
         _baseline(row) for row in (baseline if isinstance(baseline, list) else []) if quantity(row.get("energy_uj"))
     ]
+    return sorted(rows, key=lambda row: row["basis_kind"] == CONVENTION)
 
 
-def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
-    """Nominal energies of a layer by term, µJ; None where unknown. Memory terms are there if the device has them.
+def energy_terms(layer: LayerTerms) -> dict[str, IntervalJson | None]:
+    """Energies of a layer by term, µJ; None where unknown. Memory terms are there if the device has them.
 
     Args:
         layer: terms of the layer.
@@ -80,7 +82,16 @@ def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
     }
     if "addressing_uj" in layer:
         terms |= {"addressing_uj": layer["addressing_uj"], "memory_uj": layer.get("memory_uj")}
-    return {name: None if energy is None else energy["nominal"] for name, energy in terms.items()}
+    return terms
+
+
+def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
+    """Nominal energies of a layer by term, µJ, as `energy_terms`.
+
+    Args:
+        layer: terms of the layer.
+    """
+    return {name: None if energy is None else energy["nominal"] for name, energy in energy_terms(layer).items()}
 
 
 def missing_operations(row: EnergyRow) -> str:
@@ -101,13 +112,14 @@ def device(row: EnergyRow) -> DeviceEnergy:
     """
     dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
     headline = dynamic or total
+    basis = CONVENTION if headline and row.get("kind") == CONVENTION else basis_kind(row.get("basis"), headline)
     return {
         "name": row.get("name") or row["hardware"],
         "dynamic": dynamic,
         "total": total,
         "headline": headline,
         "latency": quantity(row.get("latency_us")),
-        "basis_kind": basis_kind(row.get("basis"), headline),
+        "basis_kind": basis,
         "scope": listing(row.get("scope")),
         "missing": missing_operations(row),
         "notes": _notes(row),
@@ -175,8 +187,10 @@ def _notes(row: EnergyRow) -> dict[str, Notes]:
     if moved := row.get("sensitivity"):
         first = moved[0]
         moves = ((first["dynamic_uj"], "dynamic"), (first["total_uj"], "in total"))
-        ends = [f"{amount(move['low'])} to {amount(move['high'])} µJ {word}" for move, word in moves if move]
-        notes["Moved most by"] = f"{first['constant']} alone: {', '.join(ends)}"
+        ends = [
+            f"{amount(m['low'])} to {amount(m['high'])} µJ {word}" for m, word in moves if m and m["low"] != m["high"]
+        ]
+        notes["Moved most by"] = f"{first['constant']} alone: {', '.join(ends)}" if ends else ""
     notes["Assumes"] = row.get("assumptions") or ""
     notes["Not included"] = row.get("not_included") or ""
     notes["Sources"] = row.get("sources") or ""

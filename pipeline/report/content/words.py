@@ -39,11 +39,10 @@ LAYER_NOTE = (
 BASES = {
     "measured": "read from an instrument or a clock in this run",
     "modeled": "counted operations times published energies per operation",
+    "convention": "counted operations times a convention's energies: arithmetic alone, no device",
     "floor": "formula floor: the device's peak rate at its peak power; a real run costs more",
     "unknown": "an operation has no published energy; unknown is not zero",
 }
-
-
 NO_ANSWER = "no answer"  # for a recording without an output spike; not a class
 
 
@@ -74,6 +73,12 @@ def pair_name(check: Equality) -> str:
 def of_recordings(report: Report) -> str:
     """`test recordings` where they were held out, else `given recordings`."""
     return f"{report['dataset'].get('recordings', 'test')} recordings"
+
+
+def outputs_word(report: Report) -> str:
+    """`classes`; `outputs` for given recordings without labels, since it is not known what the outputs stand for."""
+    labeled = any(entry["value"] is not None for entry in report["accuracy"].values())
+    return "classes" if labeled or report["dataset"].get("recordings", "test") == "test" else "outputs"
 
 
 IF_DRAWN = "if they were drawn at random"  # it is not known how recordings from a user were chosen

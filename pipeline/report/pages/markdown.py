@@ -13,7 +13,7 @@ from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.equality_json import Equivalence
 from spikeport.pipeline.report.content.recall import listed
 from spikeport.pipeline.report.content.recall_words import recall_note
-from spikeport.pipeline.report.content.report_json import DatasetFacts, DistillationEffect, Reason, Report
+from spikeport.pipeline.report.content.report_json import DistillationEffect, Reason, Report
 from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
 from spikeport.pipeline.report.pages.model_card import front_matter
 from spikeport.pipeline.run.health import line
@@ -31,7 +31,7 @@ def render_markdown(report: Report) -> str:
             inline(report["summary"]),
             *bullets([line(each) for each in report.get("warnings", ())], ""),
         ],
-        _dataset(report["dataset"], report["method"]),
+        _dataset(report),
         _accuracy(report),
         _equivalence(report["equivalence"]),
         _comparison(report["comparison"]),
@@ -49,7 +49,8 @@ def render_markdown(report: Report) -> str:
     return "\n\n".join([front_matter(report), *(block for section in sections for block in section)]) + "\n"
 
 
-def _dataset(dataset: DatasetFacts, method: str) -> list[str]:
+def _dataset(report: Report) -> list[str]:
+    dataset, method = report["dataset"], report["method"]
     simulated = " **The events are simulated.**" if dataset["simulated"] else ""
     counts = ", ".join(f"{count:,} {inline(split)}" for split, count in dataset["counts"].items())
     long = f" of {words.milliseconds(dataset['dt_s'])}" if dataset["dt_s"] else ""
@@ -57,7 +58,7 @@ def _dataset(dataset: DatasetFacts, method: str) -> list[str]:
     return [
         "## Data",
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
-        f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps{long}{trained}.",
+        f"{counts}; {len(dataset['classes'])} {words.outputs_word(report)}; {dataset['steps']} steps{long}{trained}.",
         *map(inline, filter(None, [window_words.sentence(dataset.get("window"))])),
         *map(strong, window_words.warnings(dataset.get("window"))),
     ]

@@ -24,7 +24,7 @@ REFUSED = {
     ("export", "run"): f"{GRAPH}|{COMPILED}|{SHAPE}|--readout spikes|--message-bits 2|--scaled-frames",
     ("export", "network"): f"{NEURONS}|--scaled-frames",
     ("profile", "net"): "--from norse|--reset zero|--if-gain per-step",
-    ("profile", "run"): f"--input f.npz|{NIR}|{SHAPE}",
+    ("profile", "run"): f"--input f.npz|{NIR}|{SHAPE}|--clip",
     ("check-network", "net"): f"{GRAPH}|--frames f.npz",
     ("check-network", "network"): NEURONS,
     ("adapt", "network"): NEURONS,

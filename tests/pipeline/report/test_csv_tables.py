@@ -25,6 +25,12 @@ def test_a_layer_s_row_by_hand() -> None:
     assert float(first["loihi1_synapse_uj"]) == 12 * 23.6 / 1e6
     assert float(first["loihi1_neuron_uj"]) == (6 * 81 + 2 * 52) / 1e6
     assert (first["shape"], first["synops_per_sample"], first["loihi2_synapse_uj"]) == ("2", "12.0", "")
+    # The ends: 18.9 and 35.5 pJ a synaptic operation; all 8 updates inactive at 51.2 pJ, or all active at 81 pJ.
+    assert float(first["loihi1_synapse_uj_low"]) == pytest.approx(12 * 18.9 / 1e6, rel=1e-12)
+    assert float(first["loihi1_synapse_uj_high"]) == 12 * 35.5 / 1e6
+    assert float(first["loihi1_neuron_uj_low"]) == pytest.approx(8 * 51.2 / 1e6, rel=1e-12)
+    assert float(first["loihi1_neuron_uj_high"]) == 8 * 81 / 1e6
+    assert first["loihi2_synapse_uj_high"] == ""
 
 
 def test_a_device_that_prices_memory_has_columns_that_sum_to_its_energy() -> None:
@@ -43,18 +49,25 @@ def test_without_a_device_layers_have_their_counts() -> None:
 
 
 def test_a_recording_s_row_sums_its_layers() -> None:
-    activity = conv_activity(conv_frames(samples=3))
+    frames = conv_frames(samples=3)
+    activity = conv_activity(frames)
     energies = [sample_energies(load_profile(name), activity, placement=placed(1, 1)) for name in ("loihi1", "loihi2")]
     classes = {"label": ["one", "two", "three"], "lava": ["one", None, None]}
-    rows = read(samples_csv(["a", "b", "c"], classes, activity, energies))
+    rows = read(samples_csv(["a", "b", "c"], classes, activity, energies, frames))
     assert [row["key"] for row in rows] == ["a", "b", "c"]
     assert [int(row["synops"]) for row in rows] == sum(layer.synops for layer in activity.layers).tolist()
     assert [float(row["loihi1_total_uj"]) for row in rows] == (energies[0].total_pj[1] / 1e6).tolist()
+    given = frames.sum(axis=(1, 2, 3, 4))
+    assert [int(row["events"]) for row in rows] == given.tolist()  # those of the recording, not of all layers
+    hidden = activity.layers[0].spikes  # what the second and last layer receives
+    assert [int(row["events_received"]) for row in rows] == (given + hidden).tolist()
+    assert [float(row["loihi1_latency_us"]) for row in rows] == energies[0].latency.time_us[1].tolist()
+    assert {row["loihi2_latency_us"] for row in rows} == {""}
     assert [row["lava"] for row in rows] == ["one", "", ""]
     assert {row["loihi2_total_uj"] for row in rows} == {""}
 
 
 def test_a_key_is_no_formula() -> None:
-    activity = conv_activity(conv_frames(samples=2))
-    rows = read(samples_csv(["=1+1", 'quote",comma'], {"label": ["-", "b"]}, activity, []))
+    frames = conv_frames(samples=2)
+    rows = read(samples_csv(["=1+1", 'quote",comma'], {"label": ["-", "b"]}, conv_activity(frames), [], frames))
     assert [(row["key"], row["label"]) for row in rows] == [("'=1+1", "'-"), ('quote",comma', "b")]

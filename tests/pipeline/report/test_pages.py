@@ -101,7 +101,7 @@ def test_bases_are_distinguished(report: dict[str, Any]) -> None:
     assert {row["name"]: row["basis_kind"] for row in energy_rows(report)} == {
         "Intel Loihi 1": "modeled",
         "Intel Loihi 2": "unknown",
-        "45 nm convention, 32-bit float": "modeled",
+        "45 nm convention, 32-bit float": "convention",
         "NVIDIA A100 SXM4": "floor",
     }
     assert words.basis_kind("modeled from measured constants", 1.0) == "modeled"

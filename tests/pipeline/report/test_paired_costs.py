@@ -126,10 +126,11 @@ def test_what_does_not_pair_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_the_table_is_read_as_it_was_written() -> None:
-    activity = conv_activity(conv_frames(samples=3))
+    frames = conv_frames(samples=3)
+    activity = conv_activity(frames)
     energies = [sample_energies(load_profile(name), activity) for name in ("loihi1", "loihi2")]
     text = samples_csv(
-        ["x/1", 'b,"', "=c"], {"label": ["1", "2", "one"], "lava": ["2", None, None]}, activity, energies
+        ["x/1", 'b,"', "=c"], {"label": ["1", "2", "one"], "lava": ["2", None, None]}, activity, energies, frames
     )
     table = read_per_sample(text)
     assert table.keys == tuple(row["key"] for row in csv.DictReader(io.StringIO(text)))

@@ -13,6 +13,8 @@ from cli_inputs import one_line, small_graph
 from html_page import Page
 from profile_schema import validated
 
+import spikeport as sp
+from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.frames_file import read_frames, write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
@@ -108,6 +110,45 @@ def test_pictures_of_labeled_frames_without_a_time(spikeport, tmp_path):
     placed = report["energy"][0]["placement"]
     assert (placed["cores"], placed["cores_per_chip"]) == (sum(each["cores"] for each in placed["layers"]), 128)
     assert f"{placed['cores']} of 128 (1.6 % of a chip)" in text
+
+
+def test_counts_above_the_largest_input_are_clipped_if_asked_for(spikeport, net, frames, tmp_path):
+    network = read_netx(net)
+    given, labels = read_frames(frames, network.input_shape)
+    counts = given * 3  # two of three are lost
+    write_npz(tmp_path / "counts.npz", frames=counts, labels=labels)
+    code, _, err = spikeport("profile", net, "--input", "counts.npz")
+    assert code == 2
+    assert "--clip" in one_line(err)
+    code, out, err = spikeport("profile", net, "--input", "counts.npz", "--clip", "--out", "page")
+    assert code == 0, err
+    lost = 2 * int(given.sum())
+    assert f"note: {lost:,} events were lost" in out
+    report = validated(tmp_path / "page")
+    assert f"clipping to its largest input removed {lost:,} events" in report["dataset"]["description"]
+    synops = simulate(network, given).counts.synops.mean(axis=0).tolist()
+    assert [layer["synops_per_sample"] for layer in report["layers"]] == synops
+    found = sp.profile(sp.load_network(net), counts, clip=True)
+    assert found.values["events_clipped"] == lost
+    with pytest.raises(UserError, match="hold values from 0 to 3"):
+        sp.profile(sp.load_network(net), counts)
+
+
+def test_outputs_without_labels_are_no_classes_and_a_convention_is_no_device(spikeport, net, frames, tmp_path):
+    given, _ = read_frames(frames, read_netx(net).input_shape)
+    write_npz(tmp_path / "bare.npz", frames=given)
+    devices = ("--hardware", "cmos45-fp32", "--hardware", "loihi1")
+    for name, word in (("bare.npz", "outputs"), (frames, "classes")):
+        assert spikeport("profile", net, "--input", name, *devices, "--out", "page")[0] == 0
+        html, card = ((tmp_path / "page" / file).read_text() for file in ("report.html", "report.md"))
+        assert f"<dt>{word}</dt>" in html
+        assert f"; {read_netx(net).outputs} {word};" in card
+    table = html[html.index('class="dots energy"') :]
+    places = [table.index(text) for text in ("Loihi 1", "Conventions: ", "45 nm convention, FP32")]
+    assert places == sorted(places)  # though the convention was asked for first
+    assert 'class="tag convention"' in table[places[1] :]
+    assert 'class="tag convention"' not in table[: places[1]]
+    assert "**convention**" in card
 
 
 def test_two_pages_of_one_network_are_the_same_but_for_the_time(spikeport, net, frames, tmp_path):
