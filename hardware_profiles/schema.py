@@ -44,7 +44,7 @@ class Device(Part):
     source: Text
 
 
-ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
+ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only", "membrane_nonzero"]
 
 
 class Accounting(Part):

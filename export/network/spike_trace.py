@@ -31,6 +31,8 @@ class LayerCounts:
         updates_active: neuron updates, one per neuron and step, in which an event arrives, a bias is set or the neuron
             fires. The other updates of `neurons * T` are inactive. A sigma-delta neuron's bias alone makes no update
             active.
+        updates_nonzero: the same, and in addition the updates in which the voltage before it or the current is not 0
+            (of a sigma-delta neuron: its sum or residue before it). None in traces of earlier versions.
     """
 
     events_in: np.ndarray
@@ -38,6 +40,11 @@ class LayerCounts:
     effective_synops: np.ndarray
     spikes_out: np.ndarray
     updates_active: np.ndarray
+    updates_nonzero: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every count by name, without those that are None."""
+        return {key: array for key, array in vars(self).items() if array is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +118,8 @@ class SpikeTrace:
         Args:
             path: the file. Counts per step have names that begin with `step_`.
         """
-        counts = {} if self.counts is None else vars(self.counts)
-        steps = {} if self.step_counts is None else vars(self.step_counts)
+        counts = {} if self.counts is None else self.counts.arrays()
+        steps = {} if self.step_counts is None else self.step_counts.arrays()
         levels = {key: array for key in ("values", "membrane") if (array := getattr(self, key)) is not None}
         drawn = {} if self.rows is None else {"rows": self.rows}
         of_steps = {f"{PER_STEP}{key}": counted for key, counted in steps.items()}
@@ -172,4 +179,6 @@ def joined(parts: Sequence[SpikeTrace]) -> SpikeTrace:
 def _joined(parts: Sequence[LayerCounts]) -> LayerCounts | None:
     if not parts:
         return None
-    return LayerCounts(**{key: np.concatenate([getattr(part, key) for part in parts]) for key in vars(parts[0])})
+    held = [part.arrays() for part in parts]
+    keys = [key for key in held[0] if all(key in part for part in held)]
+    return LayerCounts(**{key: np.concatenate([part[key] for part in held]) for key in keys})

@@ -41,7 +41,7 @@ def profile(
         typer.Option(
             "--active-rule",
             metavar="RULE",
-            help="Rule for active neuron updates: received_input_or_bias_or_spiked or spiked_only. "
+            help="Rule for active neuron updates: received_input_or_bias_or_spiked, spiked_only or membrane_nonzero. "
             "[default: that of the recipe, else that of the device]",
         ),
     ] = None,

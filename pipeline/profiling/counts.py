@@ -87,6 +87,7 @@ class LayerActivity:
         effective_synops: synaptic operations, zero weights not counted.
         spikes: output spikes.
         updates_active: neuron updates with input, bias or spike.
+        updates_nonzero: these, and those with a membrane or current other than 0; None in traces of earlier versions.
         messages: one per event received, with all destinations on one core, and for the last layer one per output
             spike. A recurrent layer's own spikes are included.
         dense_ops_per_pass: operations of one dense pass, exact at the edges.
@@ -121,6 +122,7 @@ class LayerActivity:
     multiplies: bool = False
     carried_synops: np.ndarray | None = None
     effective_carried_synops: np.ndarray | None = None
+    updates_nonzero: np.ndarray | None = None
 
     @property
     def updates(self) -> int:
@@ -218,6 +220,7 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = Non
                 spikes=counts.spikes_out[:, index],
                 updates_active=counts.updates_active[:, index],
                 leaving=counts.spikes_out[:, index] * (index == last),
+                updates_nonzero=None if counts.updates_nonzero is None else counts.updates_nonzero[:, index],
                 values=values if index == 0 else {},
             )
             for index, layer in enumerate(network.layers)
@@ -248,7 +251,13 @@ def _carried(network: IntegerNetwork, frames: Any, steps: int) -> _Values:
 
 
 def _layer(
-    layer: IntegerLayer, steps: int, *, leaving: np.ndarray, values: _Values, **counts: np.ndarray
+    layer: IntegerLayer,
+    steps: int,
+    *,
+    leaving: np.ndarray,
+    values: _Values,
+    updates_nonzero: np.ndarray | None,
+    **counts: np.ndarray,
 ) -> LayerActivity:
     # A synaptic current with full decay needs no state word: synapses add directly to the membrane.
     model = layer.model
@@ -272,6 +281,7 @@ def _layer(
         dense_ops_per_pass=dense_ops(layer),
         naive_macs_per_pass=naive_macs(layer),
         multiplies=model.sends_values,
+        updates_nonzero=updates_nonzero,
         **values,
         **counts,
     )

@@ -117,7 +117,7 @@ def _until(
     parts: dict[str, list[np.ndarray]] = {}
     for rows, part in whole if trace.step_counts else iter_simulate(network, frames, per_step=True):
         assert part.step_counts is not None
-        for key, counted in vars(part.step_counts).items():
+        for key, counted in part.step_counts.arrays().items():
             parts.setdefault(key, []).append(np.cumsum(counted, axis=1)[:, [edge - 1 for edge in edges]])
         if progress:
             progress(rows.stop, samples)

@@ -86,12 +86,17 @@ def integer_loop(network: IntegerNetwork, sample: np.ndarray) -> list[np.ndarray
 
 def integer_states(network: IntegerNetwork, sample: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """As `integer_loop`, with the membranes `[T, ...]` of each layer after each step (after a reset)."""
+    return [(spikes, voltages) for spikes, voltages, _ in all_states(network, sample)]
+
+
+def all_states(network: IntegerNetwork, sample: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """As `integer_states`, with the currents `[T, ...]` of each layer in each step; 0 in an input layer."""
     outputs = []
     arriving = sample.astype(np.int64)
     for layer in network.layers:
         u = v = np.zeros(layer.output_shape, dtype=np.int64)
         own = np.zeros((len(sample), *layer.output_shape), dtype=np.int64)
-        voltages = np.zeros_like(own)
+        voltages, currents = np.zeros_like(own), np.zeros_like(own)
         for t, frame in enumerate(arriving):
             bias = layer.bias_map
             if layer.kind == "input":
@@ -109,9 +114,9 @@ def integer_states(network: IntegerNetwork, sample: np.ndarray) -> list[tuple[np
             v = np.clip(_in_32_bits(_dec(v, layer.v_decay) + u + 64 * bias), -(2**23) + 1, 2**23 - 1)
             own[t] = v > 64 * np.asarray(layer.vth_mant, dtype=np.int64)
             v = np.where(own[t], 0, v)
-            voltages[t] = v
+            voltages[t], currents[t] = v, u
         arriving = own
-        outputs.append((own.astype(np.uint8), voltages))
+        outputs.append((own.astype(np.uint8), voltages, currents))
     return outputs
 
 

@@ -44,7 +44,7 @@ class DenseEngine:
         states = BATCH_STATES if device == "cpu" else 1 << 62
         self.batch = max(1, min(states // widest, BATCH_SPIKES // (widest * max(steps, 1))))
         # A few float tensors of a batch at once.
-        self.fixed_bytes = self.batch * steps * widest * (48 if layout.per_step else 32)
+        self.fixed_bytes = self.batch * steps * widest * (50 if layout.per_step else 34)
         self.work_bytes = 0
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
@@ -68,8 +68,8 @@ class DenseEngine:
         for index, layer in enumerate(self.layers):
             received = passing
             reads = layout.reads_membrane and index == last
-            passing, membrane = layer.run(received, reads)
-            for key, counted in layer.count(received, passing, layout.per_step).items():
+            passing, membrane, held = layer.run(received, reads)
+            for key, counted in layer.count(received, passing, held, layout.per_step).items():
                 rows.counts[:, :, COUNTS.index(key), index] = counted.T.cpu().numpy()
             if layout.starts[index] >= 0:
                 layout.layer(rows, index)[...] = passing.transpose(0, 1).to(torch.uint8).cpu().numpy()
@@ -109,8 +109,15 @@ class _Layer:
     def _state(self, values: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(values, device=self.device).to(self.state_type)
 
-    def run(self, received: torch.Tensor, reads_membrane: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Spikes for the input `received`, and int32 voltages after each time step if `reads_membrane`."""
+    def run(
+        self, received: torch.Tensor, reads_membrane: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Runs the layer for the input `received`.
+
+        Returns:
+            Spikes; int32 voltages after each time step if `reads_membrane`; and where the voltage was not 0 before a
+            time step or the current is not 0 in it, bool `[T, B, *shape]`.
+        """
         layer, (steps, batch) = self.layer, received.shape[:2]
         arrived = self._accumulate(received).to(self.state_type)
         voltage = torch.zeros(batch, *layer.output_shape, dtype=self.state_type, device=received.device)
@@ -119,16 +126,20 @@ class _Layer:
         whole = torch.empty_like(voltage, dtype=torch.int32)
         spikes = torch.empty(steps, batch, *layer.output_shape, device=received.device)
         membranes = torch.empty_like(spikes, dtype=torch.int32) if reads_membrane else None
+        held = torch.empty_like(spikes, dtype=torch.bool)
         fired = torch.empty_like(voltage)
         moves = not isinstance(layer.v_decay, int) or layer.v_decay > 0
         saturates = self.wraps or bool(self.own) or self.bound.voltage >= STATE_LIMIT - 1
         for step in range(steps):
+            torch.ne(voltage, 0, out=held[step])
             drive = arrived[step]
             for late, weight in self.own:
                 if step > late:
                     drive.add_(functional.linear(spikes[step - 1 - late].to(self.sum_type), weight))
             if self.wraps:
                 current = self._next_current(current, drive)
+                if layer.kind != "input":
+                    held[step].logical_or_(current)
                 drive = current + self.bias
             if moves:
                 voltage.copy_(whole.copy_(voltage.mul_(self.keep_v)))
@@ -142,7 +153,7 @@ class _Layer:
             spikes[step].copy_(fired)
             if membranes is not None:
                 membranes[step].copy_(voltage)
-        return spikes, membranes
+        return spikes, membranes, held
 
     def _next_current(self, current: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
         """The decayed current plus `drive`, wrapped once to 24 bits."""
@@ -188,8 +199,10 @@ class _Layer:
             arrived = arrived + self.bias
         return arrived
 
-    def count(self, received: torch.Tensor, fired: torch.Tensor, per_step: bool) -> dict[str, torch.Tensor]:
-        """Counts of this layer, each `[T, B]`, or `[1, B]` summed over time unless `per_step`."""
+    def count(
+        self, received: torch.Tensor, fired: torch.Tensor, held: torch.Tensor, per_step: bool
+    ) -> dict[str, torch.Tensor]:
+        """Counts of this layer, each `[T, B]`, or `[1, B]` summed over time unless `per_step`. `held` is from `run`."""
         layer, events = self.layer, received.ne(0)
 
         def over_steps(values: torch.Tensor) -> torch.Tensor:
@@ -207,6 +220,7 @@ class _Layer:
             "effective_synops": per_input @ self._double(effective_fan_out_map(layer)),
             "spikes_out": over_steps(fired).flatten(2).double().sum(dim=2),
             "updates_active": over_steps(active.flatten(2).sum(dim=2)),
+            "updates_nonzero": over_steps((active | held).flatten(2).sum(dim=2)),
         }
         if layer.weight_rec is not None:
             own = over_steps(_later(fired, 1)).double()

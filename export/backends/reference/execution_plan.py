@@ -53,7 +53,7 @@ class ExecutionPlan:
     @property
     def state_bytes(self) -> int:
         """Memory of one thread in bytes, without its input and output."""
-        return int(self.sizes[0]) * 9 + int(self.sizes[1]) * 4 + int(self.sizes[2]) + int(self.sizes[3]) * 4
+        return int(self.sizes[0]) * 10 + int(self.sizes[1]) * 4 + int(self.sizes[2]) + int(self.sizes[3]) * 4
 
 
 class _Flat:

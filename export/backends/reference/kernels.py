@@ -35,7 +35,8 @@ CONV, DENSE, INPUT = range(3)
 # an event. LEAKY: one decay and threshold for all neurons, no current. GENERAL: parameters for each neuron, a current.
 TOUCHED_ONLY, LEAKY, GENERAL = range(3)
 NO_DELAY, DELAY_BY_INPUT, DELAY_BY_SYNAPSE = range(3)
-EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # in the order of spike_trace.LayerCounts
+# In the order of spike_trace.LayerCounts.
+EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE, UPDATES_NONZERO = range(6)
 BLOCK = 32  # masks are searched in blocks of this many bytes, and padded to them
 
 
@@ -192,12 +193,16 @@ def _wrap_sums(sums, at, count):
 
 
 @compiled
-def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
-    """One time step of neurons without current: v decays to odd / 2^shift of itself, truncated toward zero."""
+def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired, held):
+    """One time step of neurons without current: v decays to odd / 2^shift of itself, truncated toward zero.
+
+    `held` marks the neurons whose voltage was not 0 before.
+    """
     a, s, b = np.uint64(plan[STATE_AT]), np.uint64(sums_at), np.uint64(bias_at)
     odd, rest, shift = np.int32(plan[ODD]), np.int32(plan[REST]), np.int32(plan[SHIFT])
     threshold = np.int32(plan[THRESHOLD])
     for i in range(np.uint64(plan[PADDED])):
+        held[a + i] = voltage[a + i] != 0
         v = np.int32(voltage[a + i] * odd)
         v = np.int32(np.int32(v + np.int32(np.int32(v >> np.int32(31)) & rest)) >> shift)
         v = np.int32(np.int32(v + np.int32(sums[s + i] << _SHIFT)) + bias[b + i])
@@ -218,13 +223,17 @@ def _decayed(x, keep):
 
 
 @compiled
-def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired):
-    """One time step of CUBA neurons with parameters of their own: the current wraps once, the voltage saturates."""
+def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired, held):
+    """One time step of CUBA neurons with parameters of their own: the current wraps once, the voltage saturates.
+
+    `held` marks the neurons whose voltage was not 0 before, or whose current is not 0 now.
+    """
     a, s = np.uint64(plan[STATE_AT]), np.uint64(sums_at)
     for i in range(np.uint64(plan[PADDED])):
         u = np.int32(_decayed(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << _SHIFT))
         u = np.int32(u - _TURN) if u > _LIMIT else (np.int32(u + _TURN) if u <= np.int32(-_LIMIT) else u)
         current[a + i] = u
+        held[a + i] = (voltage[a + i] != 0) | (u != 0)
         v = np.int32(np.int32(_decayed(voltage[a + i], keep_v[a + i]) + u) + bias[a + i])
         v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
         spike = v > thresholds[a + i]
@@ -235,9 +244,14 @@ def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v,
 
 @compiled
 def _update_touched(plan, voltage, sums, touched, tables, events):
-    """One time step of neurons that only events change. Returns how many fired and how many received an event."""
+    """One time step of neurons that only events change.
+
+    Returns:
+        How many fired, how many received an event, how many of these had a voltage of 0 before, and by how many the
+        neurons with another voltage became more.
+    """
     per_group, threshold = plan[PER_GROUP], np.int32(plan[THRESHOLD])
-    count, active = np.int64(0), np.int64(0)
+    count, active, resting, more = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for block in range(0, plan[TOUCHED], BLOCK):
         if not _any(touched, plan[TOUCHED_AT] + block):
             continue
@@ -248,20 +262,25 @@ def _update_touched(plan, voltage, sums, touched, tables, events):
             active += tables[plan[FREE_AT] + place]
             base = place * per_group
             state, source = np.uint64(plan[STATE_AT] + base), np.uint64(plan[SUMS_AT] + base)
-            crossed = np.int32(0)
+            crossed, before, after = np.int32(0), np.int32(0), np.int32(0)
             for i in range(np.uint64(per_group)):
+                before += np.int32(voltage[state + i] != 0)
                 v = np.int32(voltage[state + i] + np.int32(sums[source + i] << _SHIFT))
                 v = max(min(v, np.int32(_LIMIT - 1)), np.int32(1 - _LIMIT))
                 voltage[state + i] = v
                 sums[source + i] = 0
                 crossed |= np.int32(v > threshold)
+                after += np.int32(v != 0)
+            resting += tables[plan[FREE_AT] + place] - before
+            more += after - before
             if crossed:
                 for i in range(per_group):
                     if voltage[plan[STATE_AT] + base + i] > threshold:
+                        more -= np.int64(voltage[plan[STATE_AT] + base + i] != 0)
                         voltage[plan[STATE_AT] + base + i] = 0
                         events[plan[EVENTS_AT] + count] = base + i
                         count += 1
-    return count, active
+    return count, active, resting, more
 
 
 @compiled
@@ -288,32 +307,51 @@ def _list_fired(plan, fired, events):
 
 
 @compiled
-def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
-    """Number of neurons without a bias that received an event or fired in this time step; clears the marks."""
+def _count_held(held, unbiased, state, count):
+    """Number of neurons without a bias among `count` from `state` on that are marked in `held`."""
+    found, a = np.int32(0), np.uint64(state)
+    for i in range(np.uint64(count)):
+        found += np.int32(held[a + i]) & unbiased[a + i]
+    return np.int64(found)
+
+
+@compiled
+def _count_active(plan, tables, events, spikes, touched, held, unbiased, slot):
+    """Counts the updates of neurons without a bias in this time step; clears the marks.
+
+    Returns:
+        How many received an event or fired, and how many received an event or are marked in `held`. A neuron whose
+        voltage and current are 0 does not fire.
+    """
     if plan[UNBIASED] == 0:
-        return np.int64(0)
+        return np.int64(0), np.int64(0)
     if plan[KIND] == CONV or plan[DELAYS] == DELAY_BY_SYNAPSE:
-        marks = plan[TOUCHED_AT] + slot * plan[TOUCHED]
-        active = np.int64(0)
+        marks, per_group = plan[TOUCHED_AT] + slot * plan[TOUCHED], plan[PER_GROUP]
+        active, nonzero = np.int64(0), np.int64(0)
         for place in range(plan[TOUCHED]):
-            active += np.int64(touched[marks + place]) * tables[plan[FREE_AT] + place]
+            free = np.int64(tables[plan[FREE_AT] + place])
+            if touched[marks + place]:
+                active += free
+                nonzero += free
+            elif free:
+                nonzero += _count_held(held, unbiased, plan[STATE_AT] + place * per_group, per_group)
         if plan[MODE] == GENERAL:  # only a current can make a neuron fire that received no event
             for e in range(spikes):
                 index = events[plan[EVENTS_AT] + e]
-                if touched[marks + index // plan[PER_GROUP]] == 0:
+                if touched[marks + index // per_group] == 0:
                     active += unbiased[plan[STATE_AT] + index]
         for place in range(plan[TOUCHED]):
             touched[marks + place] = 0
-        return active
+        return active, nonzero
     mark = plan[TOUCHED_AT] + slot
     if touched[mark]:
         touched[mark] = 0
-        return plan[UNBIASED]
+        return plan[UNBIASED], plan[UNBIASED]
     active = np.int64(0)
     if plan[MODE] == GENERAL:
         for e in range(spikes):
             active += unbiased[plan[STATE_AT] + events[plan[EVENTS_AT] + e]]
-    return active
+    return active, _count_held(held, unbiased, plan[STATE_AT], plan[PADDED])
 
 
 @compiled
@@ -365,6 +403,15 @@ def _drive_inputs(plan, events, values, count, sums, bias):
     return more
 
 
+@compiled
+def _count_driven(plan, voltage, sums, bias):
+    """Number of neurons of an input layer whose drive is not 0, or whose voltage is not."""
+    found, a, s = np.int64(0), np.uint64(plan[STATE_AT]), np.uint64(plan[SUMS_AT])
+    for i in range(np.uint64(plan[PADDED])):
+        found += np.int64((np.int32(sums[s + i] << _SHIFT) + bias[a + i] != 0) | (voltage[a + i] != 0))
+    return found
+
+
 @entry_point
 def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased, sizes, spikes, membrane, counts):
     """Runs samples and writes `spikes`, `membrane` and `counts`, which must be zero.
@@ -382,18 +429,18 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
         sizes: lengths of states, sums, marks and events.
         spikes: uint8, a row for each sample; a layer that is kept has its `[T, neurons]` from OUT_AT on (-1: not kept).
         membrane: int32 `[N, T, K]`, or of size 0.
-        counts: int64 `[N, T, 5, L]`, or `[N, 1, 5, L]`, where all time steps are added up.
+        counts: int64 `[N, T, 6, L]`, or `[N, 1, 6, L]`, where all time steps are added up.
     """
     bias, thresholds, keep_u, keep_v = neurons[0], neurons[1], neurons[2], neurons[3]
     samples, steps, _ = frames.shape
     layers = len(plan)
     voltage, current = np.empty(sizes[0], np.int32), np.empty(sizes[0], np.int32)
-    fired = np.zeros(sizes[0], np.uint8)
+    fired, held = np.zeros(sizes[0], np.uint8), np.zeros(sizes[0], np.uint8)
     sums, touched = np.empty(sizes[1], np.int32), np.empty(sizes[2], np.uint8)
     events = np.empty(sizes[3], np.int32)
     arriving = np.empty(frames.shape[2], np.int32)
     values = np.empty(frames.shape[2] if graded else 0, np.int32)
-    spiked = np.zeros(layers, np.int64)
+    spiked, awake = np.zeros(layers, np.int64), np.zeros(layers, np.int64)  # awake: where only events change neurons
     apart = counts.shape[1] > 1
     bare = np.empty(0, np.int32)
     for n in range(samples):
@@ -402,6 +449,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
         sums[:] = 0
         touched[:] = 0
         spiked[:] = 0
+        awake[:] = 0
         for t in range(steps):
             source, first, carried = arriving, np.int64(0), values
             totals = counts[n, t if apart else 0]
@@ -411,7 +459,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                 slot = t % layer[RING]
                 totals[EVENTS_IN, k] += count
                 _count_synops(layer[FAN_OUT_AT], tables, source, first, count, totals, k)
-                active = layer[BIASED]
+                active, nonzero = layer[BIASED], layer[BIASED]
                 if layer[KIND] == CONV:
                     if layer[GROUPS] == 1 and len(carried) == 0:
                         _scatter_conv(layer, weights, tables, source, first, count, sums)
@@ -421,6 +469,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                         _mark_conv(layer, tables, source, first, count, touched)
                 elif layer[KIND] == INPUT:
                     active += _drive_inputs(layer, source, carried, count, sums, bias)
+                    nonzero = _count_driven(layer, voltage, sums, bias)
                 elif layer[DELAYS] == NO_DELAY and len(carried) == 0:
                     _scatter_dense(layer, layer[WEIGHT_AT], weights, source, first, count, sums, touched)
                 else:
@@ -436,22 +485,28 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                         _scatter_any_dense(layer, layer[RECURRENT_AT], layer[RECURRENT_DELAY_AT], 0, weights, tables,
                                            events, own, bare, spiked[k], t, sums, touched)  # fmt: skip
                 if layer[MODE] == TOUCHED_ONLY:
-                    spiked[k], moved = _update_touched(layer, voltage, sums, touched, tables, events)
+                    spiked[k], moved, resting, more = _update_touched(layer, voltage, sums, touched, tables, events)
                     active += moved
+                    nonzero += awake[k] + resting
+                    awake[k] += more
                 else:
                     sums_at = layer[SUMS_AT] + slot * layer[PADDED]
                     if layer[WRAPS]:
                         _wrap_sums(sums, sums_at, layer[PADDED])
                     if layer[MODE] == LEAKY:
-                        _update_leaky(layer, voltage, sums, sums_at, bias, layer[STATE_AT], fired)
+                        _update_leaky(layer, voltage, sums, sums_at, bias, layer[STATE_AT], fired, held)
                     else:
-                        _update_general(layer, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired)
+                        _update_general(layer, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds,
+                                        fired, held)  # fmt: skip
                     spiked[k] = _list_fired(layer, fired, events)
                     if layer[KIND] != INPUT:
-                        active += _count_active(layer, tables, events, spiked[k], touched, unbiased, slot)
+                        moved, others = _count_active(layer, tables, events, spiked[k], touched, held, unbiased, slot)
+                        active += moved
+                        nonzero += others
                 source, first, count, carried = events, layer[EVENTS_AT], spiked[k], bare
                 totals[SPIKES_OUT, k] += count
                 totals[UPDATES_ACTIVE, k] += active
+                totals[UPDATES_NONZERO, k] += nonzero
                 if layer[OUT_AT] >= 0:
                     target = layer[OUT_AT] + t * layer[NEURONS]
                     for e in range(count):

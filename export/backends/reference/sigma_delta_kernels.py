@@ -15,7 +15,8 @@ from spikeport.export.network.neurons.sigma_delta import SPIKE_EXP, STATE_EXP
 
 CONV, DENSE, DELAYED, INPUT = range(4)
 DELTA, SIGMA_DELTA, SIGMA = range(3)
-EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, MESSAGES_OUT, UPDATES_ACTIVE = range(5)  # in the order of LayerCounts
+# In the order of LayerCounts.
+EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, MESSAGES_OUT, UPDATES_ACTIVE, UPDATES_NONZERO = range(6)
 _SCALE = np.int32(SPIKE_EXP + STATE_EXP)
 _BELOW = np.int32(STATE_EXP)
 
@@ -72,7 +73,7 @@ def run_layer(
         fan_out, effective_fan_out: int64 `[inputs]`.
         received: int32 `[T, inputs]`, messages or frames.
         sent: int32 `[T, neurons]`, written.
-        counts: int64 `[T or 1, 5]`, added to.
+        counts: int64 `[T or 1, 6]`, added to.
 
     Returns:
         The largest magnitude of a sum of a convolution. Lava converts floats, which is undefined from 2^31 on.
@@ -117,6 +118,7 @@ def run_layer(
                 for o in range(neurons):
                     arriving[then, o] = _wrap(np.int64(arriving[then, o]) + (sums[o] >> shift))
         for n in range(neurons):
+            held = sigma[n] != 0 or residue[n] != 0
             if kind == INPUT:
                 drive = _wrap(np.int64(weight[0]) * np.int64(received[t, n]) + np.int64(bias[n]))
                 act, touched = np.int32(drive << _SCALE), received[t, n] != 0
@@ -146,6 +148,7 @@ def run_layer(
             sent[t, n] = message
             counts[row, MESSAGES_OUT] += message != 0
             counts[row, UPDATES_ACTIVE] += touched or message != 0
+            counts[row, UPDATES_NONZERO] += touched or message != 0 or held
         if kind == CONV:
             marks[0, :] = 0
         elif kind == DELAYED:

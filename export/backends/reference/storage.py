@@ -31,7 +31,7 @@ class Rows:
         spikes: uint8 `[n, entries]`, or int32 for the values of a sigma-delta network; in a row, `[T, neurons]` of each
             layer that is kept, one after the other.
         membrane: int32 `[n, T, K]`; of size 0 if the membrane is not the read-out.
-        counts: int64 `[n, T, 5, L]`, or `[n, 1, 5, L]` summed over time.
+        counts: int64 `[n, T, 6, L]`, or `[n, 1, 6, L]` summed over time.
     """
 
     spikes: np.ndarray
@@ -144,7 +144,7 @@ class Layout:
 
 
 def _named(counts: np.ndarray) -> LayerCounts:
-    """Counts `[..., 5, L]` by name."""
+    """Counts `[..., 6, L]` by name."""
     return LayerCounts(**{key: counts[..., index, :] for index, key in enumerate(COUNTS)})
 
 

@@ -100,7 +100,9 @@ def _rule(energies: SampleEnergies) -> str:
     """The rule for active updates, its effect on low and high, and the device's own rule where another was chosen."""
     own = energies.profile.accounting.active_rule
     ends = "" if energies.neuron_bracket_pj is None else "; low takes every update as inactive, high as active"
-    asked = "" if energies.active_rule == own else f" (asked for; by the device's own rule {RULES[own]})"
+    missing = any(layer.updates_nonzero is None for layer in energies.activity.layers)
+    why = "the trace lacks a count" if own == "membrane_nonzero" and missing else "asked for"
+    asked = "" if energies.active_rule == own else f" ({why}; by the device's own rule {RULES[own]})"
     return f"{RULES[energies.active_rule]}{asked}{ends}"
 
 

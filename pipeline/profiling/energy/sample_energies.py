@@ -14,7 +14,7 @@ from spikeport.hardware_profiles.constants import Sourced
 from spikeport.hardware_profiles.profile import HardwareProfile
 from spikeport.hardware_profiles.schema import ActiveRule, fields_of
 from spikeport.pipeline.profiling.counts import Activity
-from spikeport.pipeline.profiling.energy.active_rule import active_updates, known_rule
+from spikeport.pipeline.profiling.energy.active_rule import active_updates, rule_of
 from spikeport.pipeline.profiling.energy.latency import Latency, latency
 from spikeport.pipeline.profiling.energy.placement import Placement
 from spikeport.pipeline.profiling.energy.terms import (
@@ -103,7 +103,7 @@ def sample_energies(
             where="profile.hardware",
             hint="name it as the baseline instead",
         )
-    rule = known_rule(active_rule) or profile.accounting.active_rule
+    rule = rule_of(profile.accounting.active_rule, active_rule, activity)
     active = [active_updates(layer, rule) for layer in activity.layers]
     time = latency(profile, activity, active, placement)
     unknown_terms = list(profile.unknown_terms)

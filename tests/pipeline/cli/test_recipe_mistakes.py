@@ -43,7 +43,7 @@ from cli_inputs import one_line
         ("[[distillation.losses]]\nloss = 'kd'\n", "'kd' is not a loss. Hint: use one of adaptive_kl"),
         (
             "[profile]\nactive_rule = 'fired'\n",
-            "Input should be '', 'received_input_or_bias_or_spiked' or 'spiked_only'",
+            "Input should be '', 'received_input_or_bias_or_spiked', 'spiked_only' or 'membrane_nonzero'",
         ),
         ("[training\n", "this is not a TOML file"),
     ],

@@ -172,7 +172,11 @@ def test_a_page_says_by_which_rule_updates_are_active(spikeport, net, frames, tm
     given, _ = read_frames(frames, network.input_shape)
     counts = simulate(network, given).counts
     updates, on, off = 3 * 6, 81, 52  # neurons, steps; loihi1
-    active = {"spiked_only": counts.spikes_out.mean(), "received_input_or_bias_or_spiked": counts.updates_active.mean()}
+    active = {
+        "spiked_only": counts.spikes_out.mean(),
+        "received_input_or_bias_or_spiked": counts.updates_active.mean(),
+        "membrane_nonzero": counts.updates_nonzero.mean(),
+    }
     by_rule = {rule: (updates * off + works * (on - off)) / 1e6 for rule, works in active.items()}
     assert row["neuron_by_rule_uj"] == pytest.approx(by_rule, rel=1e-12)  # means in float64
     assert row["layers"][0]["neuron_uj"]["nominal"] == pytest.approx(by_rule["spiked_only"], rel=1e-12)

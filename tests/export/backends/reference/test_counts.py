@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_networks import random_frames, random_network
+from random_networks import all_states, random_frames, random_network
 from reference_cases import ENGINES, runs
 
 from spikeport.export.backends.reference.simulate import iter_simulate, simulate
@@ -62,6 +62,29 @@ def test_a_delayed_event_is_counted_when_it_is_sent_and_wakes_a_neuron_when_it_a
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("v_decay", "nonzero"),
+    [
+        (0, [1, 2, 2, 2, 2, 1]),  # a voltage stays until a spike: that of neuron 1 at step 4
+        (4096, [1, 2, 1, 0, 1, 1]),  # until the next step
+        (3840, [1, 2, 2, 1, 1, 1]),  # a 16th stays, truncated: 128, 8, 0 and 192, 12, 0, so neuron 1 does not fire
+    ],
+)
+def test_updates_off_rest_worked_out_by_hand(engine, v_decay, nonzero):
+    """Two neurons with one input each: an event of 2 at step 0 for neuron 0, of 3 at steps 1 and 4 for neuron 1."""
+    layer = IntegerLayer(
+        name="conv", kind="conv", weight=np.array([[[[2]]], [[[3]]]]), bias=None, i_decay=4096, v_decay=v_decay,
+        vth_mant=4, input_shape=(2, 1, 1), groups=2,
+    )  # fmt: skip
+    network = IntegerNetwork(input_shape=(2, 1, 1), layers=(layer,))
+    events = np.array([[1, 0], [0, 1], [0, 0], [0, 0], [0, 1], [0, 0]], np.uint8).reshape(1, 6, 2, 1, 1)
+    trace = simulate(network, events, per_step=True, engine=engine)
+    assert trace.step_counts.updates_active[0, :, 0].tolist() == [1, 1, 0, 0, 1, 0]
+    assert trace.step_counts.updates_nonzero[0, :, 0].tolist() == nonzero
+    assert trace.counts.updates_nonzero.item() == sum(nonzero)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_own_spikes_are_counted_a_step_later(engine):
     """One neuron fires at every step of three; its last spike reaches nobody."""
     layer = IntegerLayer(
@@ -87,10 +110,11 @@ def test_counts_equal_counting_every_synapse(engine, seed):
     assert plain.step_counts is None
     trace = simulate(network, frames, keep_layers=True, per_step=True, engine=engine)
     inputs = [frames[0], *(spikes[0] for spikes in trace.layer_spikes)]
+    states = all_states(network, frames[0])
     for index, layer in enumerate(network.layers):
         received = inputs[index].reshape(len(frames[0]), -1).astype(np.int64)
         fired = inputs[index + 1].reshape(len(frames[0]), -1).astype(bool)
-        for key, expected in counted(layer, received, fired).items():
+        for key, expected in counted(layer, received, fired, off_rest(states[index])).items():
             assert getattr(trace.step_counts, key)[0, :, index].tolist() == expected.tolist(), (key, index)
             assert getattr(trace.counts, key)[0, index] == expected.sum(), (key, index)
             assert getattr(plain.counts, key)[0, index] == expected.sum(), (key, index)
@@ -121,6 +145,7 @@ def test_counts_of_a_step_do_not_depend_on_batches_or_order(engine, steps, tmp_p
     network, frames = conv_and_recurrent(rng), (rng.random((9, steps, 2, 5, 4)) < 0.4).astype(np.uint8)
     trace = simulate(network, frames, keep_layers=True, per_step=True, engine=engine)
     assert all(spikes.any() for spikes in trace.layer_spikes[: 3 if steps > 1 else 1])
+    held = [[off_rest(states) for states in all_states(network, sample)] for sample in frames]
     order = rng.permutation(9)
     alone = [simulate(network, frames[[row]], per_step=True, engine=engine) for row in order]
     chunks = joined([part for _, part in iter_simulate(network, frames, per_step=True, engine=engine)])
@@ -137,19 +162,27 @@ def test_counts_of_a_step_do_not_depend_on_batches_or_order(engine, steps, tmp_p
             for sample in range(9):
                 received = (frames if index == 0 else trace.layer_spikes[index - 1])[sample].reshape(steps, -1)
                 fired = trace.layer_spikes[index][sample].reshape(steps, -1).astype(bool)
-                expected = counted(layer, received.astype(np.int64), fired)[key]
+                expected = counted(layer, received.astype(np.int64), fired, held[sample][index])[key]
                 np.testing.assert_array_equal(counted_here[sample, :, index], expected)
 
 
-def counted(layer, received, fired):
-    """The counts of one layer and sample, `[T]` each; `received` `[T, inputs]` (values) and `fired` `[T, neurons]`."""
+def off_rest(states):
+    """Where a voltage was not 0 before a step, or a current is not 0 in it: `[T, neurons]`, from `all_states`."""
+    _, voltages, currents = states
+    before = np.concatenate([np.zeros_like(voltages[:1]), voltages[:-1]])
+    return ((before != 0) | (currents != 0)).reshape(len(voltages), -1)
+
+
+def counted(layer, received, fired, held):
+    """The counts of one layer and sample, `[T]` each; `received` `[T, inputs]` (values), the others `[T, neurons]`."""
     events, own = received != 0, np.pad(fired, ((1, 0), (0, 0)))[:-1]
     biased = np.broadcast_to((layer.bias_map != 0).reshape(1, -1), fired.shape)
     counts = {"events_in": events.sum(axis=1), "spikes_out": fired.sum(axis=1)}
     if layer.kind == "input":
         drive = received * int(layer.weight[0]) + layer.bias_map.reshape(1, -1)
         none = np.zeros(len(events), dtype=np.int64)
-        return counts | {"synops": none, "effective_synops": none, "updates_active": ((drive != 0) | fired).sum(axis=1)}
+        active = (drive != 0) | fired
+        return counts | {"synops": none, "effective_synops": none, **updates(active, held)}
     matrix = connections(layer)
     counts["synops"] = (events @ matrix.any_synapse).sum(axis=1)
     counts["effective_synops"] = (events @ matrix.nonzero).sum(axis=1)
@@ -159,7 +192,11 @@ def counted(layer, received, fired):
         counts["synops"] += own.sum(axis=1) * layer.neurons
         counts["effective_synops"] += (own @ (layer.weight_rec.T != 0).astype(np.int64)).sum(axis=1)
         touched |= arrivals(own, np.ones((layer.neurons, layer.neurons), dtype=bool), layer)
-    return counts | {"updates_active": (touched | biased | fired).sum(axis=1)}
+    return counts | updates(touched | biased | fired, held)
+
+
+def updates(active, held):
+    return {"updates_active": active.sum(axis=1), "updates_nonzero": (active | held).sum(axis=1)}
 
 
 def arrivals(events, connected, layer):
