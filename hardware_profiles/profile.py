@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.constants import Constant, EnergyConstant, Part
+from spikeport.hardware_profiles.published import Published
 from spikeport.hardware_profiles.schema import (
     Accounting,
     Device,
@@ -26,7 +27,6 @@ from spikeport.hardware_profiles.schema import (
     Limits,
     Memory,
     Overhead,
-    Published,
     Static,
 )
 from spikeport.paths import expanded

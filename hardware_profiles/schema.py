@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -15,7 +15,6 @@ from spikeport.hardware_profiles.constants import (
     Part,
     Points,
     Range,
-    Sourced,
     Text,
     line,
 )
@@ -250,50 +249,6 @@ class Gpu(Part):
         """
         peak = {"fp32": self.fp32_tflops, "fp16": self.fp16_tc_tflops, "int8": self.int8_tops}[precision]
         return None if peak is None else peak.value
-
-
-class Published(Sourced):
-    """A published measurement of the device, with the counts to recompute it if they are published.
-
-    Counts are per inference for units of energy and per second for units of power. They are written as factors; the
-    count is their product.
-
-    Attributes:
-        workload: the network and its data.
-        quantity: what was measured.
-        value: the result; None if it is unknown.
-        synops: synaptic operations, one list of factors per point of the workload.
-        synops_if_all_fire: synaptic operations if every neuron fired in every step, if spikes are not published.
-        macs: multiply-accumulates of the network, of one inference on a GPU.
-        kernels: kernels that a GPU starts for a batch.
-        batch: inferences of a batch on a GPU.
-        precision: of the operations on a GPU.
-        weight_bytes: bytes of the weights on a GPU.
-        value_bytes: bytes that a GPU reads and writes for each inference.
-        estimated_by: id of the profile that estimates the value, if this profile has no energies; else "".
-        clock_mhz: clock frequency, MHz.
-        tolerance: largest accepted deviation of the estimate, as a fraction of `value`.
-        usable: False for a value that is documented but not used for validation.
-    """
-
-    id: Text
-    workload: Text
-    quantity: Text
-    value: float | None = None
-    unit: Literal["mJ", "uJ", "mW", "uW", "us"]
-    synops: tuple[tuple[Amount, ...], ...] = ()
-    synops_if_all_fire: tuple[Amount, ...] = ()
-    neuron_updates: tuple[Amount, ...] = ()
-    macs: Amount | None = None
-    kernels: Amount | None = None
-    batch: Annotated[int, Field(ge=1)] = 1
-    precision: Precision = "fp32"
-    weight_bytes: Amount = 0.0
-    value_bytes: Amount = 0.0
-    estimated_by: str = ""
-    clock_mhz: Amount | None = Field(default=None, alias="clock_MHz")
-    tolerance: Amount | None = None
-    usable: bool = True
 
 
 def fields_of(part: BaseModel) -> list[tuple[str, Any]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from spikeport.hardware_profiles.constants import line
 from spikeport.hardware_profiles.launch_bound import GpuWork, gpu_estimate
 from spikeport.hardware_profiles.profile import HardwareProfile, known, list_profiles, load_profile
-from spikeport.hardware_profiles.schema import Published
+from spikeport.hardware_profiles.published import Published
 from spikeport.json_values import JsonValue
 
 MICRO = {"mJ": 1e3, "uJ": 1.0, "mW": 1e3, "uW": 1.0}  # published units in µJ or µW
@@ -31,6 +32,8 @@ class PublishedCheck(JsonValue):
         low_off: (low - published) / published.
         high_off: (high - published) / published.
         tolerance: largest error that counts as within, as a fraction of `published`.
+        role: independent, source_of_an_end or in_sample: what the row is evidence for, see `Published.role`.
+        quantity_kind: total, slope or time.
         rates: (low, high) firing rates, as fractions of all neurons and steps, at which the estimate equals the
             published value; for results whose spike counts are not published.
         result: "within", "outside", a sentence on the firing rates, or the reason why there is no estimate.
@@ -51,6 +54,8 @@ class PublishedCheck(JsonValue):
     low_off: float | None = None
     high_off: float | None = None
     tolerance: float | None
+    role: str = "independent"
+    quantity_kind: str = "total"
     rates: tuple[float, float] | None = None
     result: str = ""
     estimated_by: str
@@ -101,92 +106,6 @@ def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
     )
 
 
-def summary(rows: list[PublishedCheck]) -> list[str]:
-    """Summarizes rows in sentences.
-
-    They state the largest error of results with published counts, and for the others the firing rates that explain
-    the measurement.
-
-    Args:
-        rows: rows of `validate_rows`.
-    """
-    gpus = [row for row in rows if row.nominal is not None]
-    rows = [row for row in rows if row.nominal is None]
-    judged = [row for row in rows if row.result in (WITHIN, OUTSIDE)]
-    low = [row for row in rows if row.high is not None and (row.published or 0.0) > row.high and row not in judged]
-    sentences = []
-    if judged:
-        worst = max(row.worst_off for row in judged)
-        right = sum(row.result == WITHIN for row in judged)
-        sentences.append(
-            f"Where counts are published, estimates lie within {100 * worst:.0f} % of what was measured "
-            f"({right} of {len(judged)} within the band their source allows)."
-        )
-    sentences += [
-        f"Where only the network is: {row.workload}, {_number(row.published)} {row.unit} measured, {row.result}."
-        for row in rows
-        if row.high is not None and row not in judged
-    ]
-    if judged and low:
-        sentences.append(
-            "So an estimate is right to about a third for large networks, and far too low for tiny ones, where fixed "
-            "costs of a step and of the host outweigh what the operations cost."
-        )
-    for what, mine in (
-        ("energies", [row for row in gpus if row.unit != "us"]),
-        ("times", [row for row in gpus if row.unit == "us"]),
-    ):
-        sentences += [_of_gpus(what, mine)] if mine else []
-    return sentences
-
-
-def _of_gpus(what: str, rows: list[PublishedCheck]) -> str:
-    ratios = sorted((row.nominal or 0.0) / (row.published or 1.0) for row in rows)
-    middle = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    right = sum(row.result == WITHIN for row in rows)
-    return (
-        f"{right} of {len(rows)} measured {what} of GPUs lie within the interval of the launch-bound model. Its "
-        f"nominal value is {ratios[0]:.2f} to {ratios[-1]:.2f} times what was measured, {middle:.2f} in the geometric "
-        "mean."
-    )
-
-
-def markdown(rows: list[PublishedCheck]) -> str:
-    """The rows as a Markdown table, with their summary. GPUs, which have many rows, are in the summary alone.
-
-    Args:
-        rows: rows of `validate_rows`.
-    """
-    head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "source")
-    lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
-    for row in rows:
-        if row.nominal is not None:
-            continue
-        cells = (
-            row.hardware + (f", constants of {row.estimated_by}" if row.estimated_by else ""),
-            row.workload,
-            row.quantity,
-            f"{_number(row.published)} {row.unit}",
-            f"{_number(row.low)} to {_number(row.high)}" if row.low is not None else "-",
-            f"{100 * (row.low_off or 0.0):+.1f} to {100 * (row.high_off or 0.0):+.1f} %"
-            if row.low is not None
-            else "-",
-            row.result,
-            row.source,
-        )
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in summary(rows))]) + "\n"
-
-
-def _estimate_cells(row: PublishedCheck) -> tuple[str, str]:
-    if row.low is None or row.low_off is None or row.high_off is None:
-        return "-", "-"
-    return (
-        f"{_number(row.low)} to {_number(row.high)}",
-        f"{100 * row.low_off:+.1f} to {100 * row.high_off:+.1f} %",
-    )
-
-
 def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
     row = PublishedCheck(
         hardware=profile.device.id,
@@ -196,6 +115,8 @@ def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
         unit=entry.unit,
         published=entry.value,
         tolerance=entry.tolerance,
+        role=entry.role,
+        quantity_kind=entry.quantity_kind,
         estimated_by=entry.estimated_by,
         source=entry.source,
         note=entry.note,
@@ -204,6 +125,8 @@ def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
         return replace(row, result="no check: kept as a warning")
     if profile.gpu is not None:
         return _check_of_gpu(profile, entry, row)
+    if entry.step_synops_if_all_fire and entry.value:
+        return _check_of_step(profile, entry, entry.value, row)
     counted = bool(entry.synops) and entry.tolerance is not None
     if not entry.value or not (counted or entry.synops_if_all_fire):
         return replace(row, result="no estimate: its counts are not published")
@@ -240,6 +163,28 @@ def _check_of_gpu(profile: HardwareProfile, entry: Published, row: PublishedChec
         low_off=low / entry.value - 1,
         high_off=high / entry.value - 1,
         result=_beside(entry.value, low, high),
+    )
+
+
+def _check_of_step(profile: HardwareProfile, entry: Published, value: float, row: PublishedCheck) -> PublishedCheck:
+    """The row with the time of a step in the busiest core: operations, neuron updates and the barrier of one tile."""
+    times = profile.latency.t_synop_ns, profile.latency.t_neuron_active_ns, profile.latency.t_neuron_inactive_ns
+    synop, active, inactive = (constant.interval[1] if constant else 0.0 for constant in times)
+    barrier = profile.latency.barrier_ns
+    fixed_ns = line(barrier.value, 1) if barrier and barrier.value else 0.0
+    all_fire_us = math.prod(entry.step_synops_if_all_fire) * synop / 1e3
+    low, high = (each * entry.step_neurons / 1e3 + fixed_ns / 1e3 for each in (inactive, active))
+    rate = entry.typical_rate or 0.0
+    typical = high + rate * all_fire_us
+    rates = (value - high) / all_fire_us, (value - low) / all_fire_us
+    result = f"{number(typical)} {entry.unit} at a firing rate of {rate:g}: {value / typical:.1f} times too fast"
+    if entry.reason:
+        result += f", since {entry.reason}"
+    if rates[0] <= 1:
+        result += f"; met where neurons fire in {_rates(rates)} of all steps"
+    low_off, high_off = low / value - 1, (high + all_fire_us) / value - 1
+    return replace(
+        row, low=low, high=high + all_fire_us, low_off=low_off, high_off=high_off, rates=rates, result=result
     )
 
 
@@ -284,5 +229,5 @@ def _rates(rates: tuple[float, float]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"

@@ -58,11 +58,12 @@ def hardware_show(
 @hardware.command("validate")
 def hardware_validate(json: Json = False) -> None:
     """Compares estimates with published measurements. The exit code is 1 if an estimate is outside its band."""
-    from spikeport.hardware_profiles.validation import OUTSIDE, PublishedCheck, summary
+    from spikeport.hardware_profiles.validation import OUTSIDE, PublishedCheck
+    from spikeport.hardware_profiles.validation_text import summary
     from spikeport.pipeline.stages.machine import validate_hardware
 
     rows = validate_hardware()
-    keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "workload")
+    keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "role", "workload")
     show(
         rows,
         json,

@@ -33,8 +33,8 @@ def test_recorded_runs_are_done_again_and_compared(study):
     assert study.trials.started == []  # done already
     today = json.loads((study.folder / "nmnist_today.json").read_text())["runs"]
     assert [run["run"] for run in today] == [run["run"] for run in runs]  # those of the earlier command stay
-    kept = [run["command"].split("--")[-1] for run in today]
-    assert kept == ["again", "only short", "again"]
+    endings = [run["command"].split("--")[-1] for run in today]
+    assert endings == ["again", "only short", "again"]
 
 
 def test_the_recipe_of_a_run_is_written(study):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.hardware_profiles.validation import markdown, validate_rows
+from spikeport.hardware_profiles.validation import validate_rows
+from spikeport.hardware_profiles.validation_text import markdown
 from spikeport.pipeline.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,10 +13,9 @@ from spikeport.hardware_profiles.validation import (
     PublishedCheck,
     check_rows,
     estimate,
-    markdown,
-    summary,
     validate_rows,
 )
+from spikeport.hardware_profiles.validation_text import markdown, summary
 
 
 def checks(name: str) -> dict[str, PublishedCheck]:
@@ -121,13 +120,40 @@ def test_an_estimate_that_silence_exceeds_is_said_to_be_high() -> None:
 
 
 def test_what_the_checks_say_together() -> None:
-    first, *_, last, _, _ = summary(validate_rows())
+    first, *_, last, _, _, _ = summary(validate_rows())
     assert "within 30 % of what was measured (4 of 4" in first
     assert "tiny ones" in last
     assert summary([]) == []
     rows = [row for row in validate_rows() if row.result == "within"]
     assert not any("tiny" in sentence for sentence in summary(rows))
-    assert "| 1.33 mJ | 1.449 to 1.733 | +8.9 to +30.3 % | within |" in markdown(rows)
+    assert "| 1.33 mJ | 1.449 to 1.733 | +8.9 to +30.3 % | within | source of an end |" in markdown(rows)
+
+
+def test_the_summary_says_which_rows_are_evidence() -> None:
+    """Of four rows with counts, three are of publications that constants were fitted to. Of three totals that are
+    independent, the k-NN alone is met; of a slope, the one; of a time, none."""
+    text = " ".join(summary(validate_rows()))
+    assert (
+        "Of these rows, 3 are in sample, since constants were fitted to the same publication, 1 is the source" in text
+    )
+    assert "meet the estimate in 1 of 3 totals, 1 of 1 slopes over network size, 0 of 1 times" in text
+    assert "Independent checks that nominal constants passed: one of a total, one of a slope, none of a time." in text
+    assert "20 of the 22 are in sample" in text
+    roles = {row.id: row.role for row in validate_rows() if row.hardware in ("odin", "truenorth", "loihi1")}
+    assert [name for name, role in roles.items() if role == "independent"] == [
+        "blouw2019-kws", "blouw2019-kws-less-x86", "blouw2019-kws-copy", "blouw2019-kws-step",
+    ]  # fmt: skip
+
+
+def test_a_step_of_keyword_spotting_by_hand() -> None:
+    """At 0.1 spikes a step, 9,984 operations of 3.5 ns, 256 updates of 8.4 ns and 113 ns: 37.21 us, against 337.3."""
+    row = checks("loihi1")["blouw2019-kws-step"]
+    by_hand = 9_984 * 3.5e-3 + 256 * 8.4e-3 + 0.113
+    assert row.published == pytest.approx(1e6 / (296.5 * 10), abs=0.05)  # rounded to four digits
+    assert row.result.startswith(f"{by_hand:.4g} us at a firing rate of 0.1: 9.1 times too fast, since the host")
+    assert row.low == pytest.approx(256 * 5.3e-3 + 0.113, rel=1e-12)
+    assert row.high == pytest.approx(99_840 * 3.5e-3 + 256 * 8.4e-3 + 0.113, rel=1e-12)
+    assert row.rates == pytest.approx(((337.3 - 2.2634) / 349.44, (337.3 - 1.4698) / 349.44), rel=1e-9)
 
 
 def test_results_without_counts_are_shown_but_not_judged() -> None:
