@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.constants import Constant
+from spikeport.hardware_profiles.gpu import Precision
 from spikeport.hardware_profiles.profile import HardwareProfile, known
-from spikeport.hardware_profiles.schema import Precision
 
 Triple = tuple[float, float, float]  # low, nominal, high
 
@@ -42,6 +42,32 @@ IDLE_SHARE = Constant(
     value=0.2, low=0.1, high=0.27, status="measured", source=_FITTED,
     note="power of an idle board over its maximum: K4000 14.97 of 80 W, TX1 2.65 of 10 W, AGX Orin 9.4 of 60 W",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConstants:
+    """Constants of the formula, each (low, nominal, high). The defaults hold for any board, so they are wide.
+
+    Attributes:
+        call_us: time of a call without its kernels, µs.
+        kernel_us: time that a kernel takes at least, µs.
+        peak_share: share of the peak throughput that products reach.
+        busy_share: power of the busy board over its maximum.
+        idle_share: power of the idle board over its maximum, where the profile does not give it.
+        file: name of the file that the constants were fitted to; empty for the defaults.
+        sha256: digest of this file.
+    """
+
+    call_us: Triple = CALL_US.interval
+    kernel_us: Triple = KERNEL_US.interval
+    peak_share: Triple = PEAK_SHARE.interval
+    busy_share: Triple = BUSY_SHARE.interval
+    idle_share: Triple = IDLE_SHARE.interval
+    file: str = ""
+    sha256: str = ""
+
+
+ANY_BOARD = LaunchConstants()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +135,13 @@ class GpuEstimate:
         return low, nominal, high
 
 
-def gpu_estimate(profile: HardwareProfile, work: GpuWork) -> GpuEstimate:
+def gpu_estimate(profile: HardwareProfile, work: GpuWork, constants: LaunchConstants = ANY_BOARD) -> GpuEstimate:
     """Time and power of a batch on a GPU.
 
     Args:
         profile: profile of the GPU.
         work: the batch.
+        constants: those of any board, or those that were fitted to this one.
 
     Raises:
         UserError: the profile is not that of a GPU, or lacks its power or its peak at this precision.
@@ -136,7 +163,7 @@ def gpu_estimate(profile: HardwareProfile, work: GpuWork) -> GpuEstimate:
     def time_us(call: float, kernel: float, share: float) -> float:
         return call + work.kernels * kernel + max(peak_us / share, moved_us)
 
-    call, kernel, share = CALL_US.interval, KERNEL_US.interval, PEAK_SHARE.interval
+    call, kernel, share = constants.call_us, constants.kernel_us, constants.peak_share
     return GpuEstimate(
         batch=work.batch,
         time_us=(
@@ -144,8 +171,8 @@ def gpu_estimate(profile: HardwareProfile, work: GpuWork) -> GpuEstimate:
             time_us(call[1], kernel[1], share[1]),
             time_us(call[2], kernel[2], share[0]),
         ),
-        busy_w=_scaled(BUSY_SHARE.interval, power.interval[1]),
-        idle_w=idle.interval if idle else _scaled(IDLE_SHARE.interval, power.interval[1]),
+        busy_w=_scaled(constants.busy_share, power.interval[1]),
+        idle_w=idle.interval if idle else _scaled(constants.idle_share, power.interval[1]),
     )
 
 

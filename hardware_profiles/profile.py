@@ -18,11 +18,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.constants import Constant, EnergyConstant, Part
+from spikeport.hardware_profiles.gpu import Gpu
 from spikeport.hardware_profiles.published import Published
 from spikeport.hardware_profiles.schema import (
     Accounting,
     Device,
-    Gpu,
     LatencyModel,
     Limits,
     Memory,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from spikeport.hardware_profiles.constants import Amount, Sourced, Text
-from spikeport.hardware_profiles.schema import Precision
+from spikeport.hardware_profiles.gpu import Precision
 
 
 class Published(Sourced):

@@ -30,7 +30,10 @@ def profile(
     baseline: Annotated[
         str | None,
         typer.Option(
-            "--baseline", metavar="ID", help="Id of a GPU profile, for a lower bound of the energy of the matching ANN."
+            "--baseline",
+            metavar="ID",
+            help="Profile of the GPU that the ANNs are modeled on; none for no GPU. "
+            "[default: that of the recipe, or a100]",
         ),
     ] = None,
     out: Annotated[

@@ -60,4 +60,4 @@ def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> BaselineModel:
             name="teacher, int8", path=None, note=f"cannot be quantized: {message[0] if message else type(error)}"
         )
     note = f"recognizes {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
-    return BaselineModel(name="teacher, int8", path=path, note=note, floor=False)  # the teacher has the floors
+    return BaselineModel(name="teacher, int8", path=path, note=note, modeled=False)  # the teacher has its INT8 row

@@ -19,6 +19,7 @@ UNKNOWN_WORK = frozenset(
         *("QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger"),
     }
 )
+PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Macs:
     """Multiply-accumulates (MACs) of one inference.
 
     Attributes:
-        per_node: MACs by node, exact at the edges: products with padding are not counted.
+        per_node: MACs by node, without products with padding.
         uncounted: kinds of operators with MACs that are not counted.
     """
 
@@ -39,18 +40,46 @@ class Macs:
         return sum(self.per_node.values())
 
 
-def count_macs(path: str | os.PathLike[str]) -> Macs:
-    """Counts the MACs of one inference (batch 1): convolutions and matrix products.
+@dataclass(frozen=True, kw_only=True)
+class ShapedGraph:
+    """A graph with the shapes of its tensors at batch 1.
 
-    Conv: Cout * (Cin / groups) * pairs of an output position and a kernel tap that lies on the input. Products with
-    padding are not counted, as in `export.network.connectivity.dense_ops`, so that a network has one number of MACs.
-    Gemm, MatMul: outputs * inner length. Bias, norm, activation and pooling are not MACs.
+    Attributes:
+        graph: the ONNX graph.
+        shapes: shape of each tensor.
+        path: the file.
+    """
+
+    graph: onnx.GraphProto
+    shapes: dict[str, tuple[int, ...]]
+    path: str
+
+    def size(self, tensor: str, node: str) -> int:
+        """Values of a tensor.
+
+        Args:
+            tensor: its name.
+            node: name of the node that it belongs to, for the error.
+
+        Raises:
+            UserError: the shape is not known.
+        """
+        shape = self.shapes.get(tensor, ())
+        if not shape or 0 in shape:
+            raise UserError(
+                f"the output shape of {node} is open: {shape}", where=self.path, hint="export with fixed image sizes"
+            )
+        return math.prod(shape)
+
+
+def read_graph(path: str | os.PathLike[str]) -> ShapedGraph:
+    """Reads an ONNX model and infers the shapes of its tensors at batch 1.
 
     Args:
         path: the ONNX model.
 
     Raises:
-        UserError: the file is not an ONNX model, or a shape is not known.
+        UserError: the file is not an ONNX model.
     """
     import onnx
 
@@ -70,28 +99,53 @@ def count_macs(path: str | os.PathLike[str]) -> Macs:
         entry.name: tuple(side.dim_value for side in entry.type.tensor_type.shape.dim)
         for entry in (*inferred.input, *inferred.value_info, *inferred.output)
     }
+    return ShapedGraph(graph=inferred, shapes=shapes, path=os.fspath(path))
+
+
+def count_macs(path: str | os.PathLike[str]) -> Macs:
+    """Counts the MACs of one inference (batch 1): convolutions and matrix products.
+
+    Conv: Cout * (Cin / groups) * pairs of an output position and a kernel tap that lies on the input. Products with
+    padding are not counted, as in `export.network.connectivity.dense_ops`, so that a network has one number of MACs.
+    Gemm, MatMul: outputs * inner length. Bias, norm, activation and pooling are not MACs.
+
+    Args:
+        path: the ONNX model.
+
+    Raises:
+        UserError: the file is not an ONNX model, or a shape is not known.
+    """
+    return macs_of(read_graph(path))
+
+
+def macs_of(shaped: ShapedGraph) -> Macs:
+    """The MACs of a graph, as `count_macs` counts them.
+
+    Args:
+        shaped: the graph.
+
+    Raises:
+        UserError: a shape is not known.
+    """
     per_node = {}
-    for index, node in enumerate(inferred.node):
-        name = node.name or f"{node.op_type}_{index}"
-        if node.op_type == "Conv":
-            output = _shape(shapes, node.output[0], os.fspath(path), name)
-            per_node[name] = _conv_macs(node, shapes[node.input[0]], shapes[node.input[1]], output)
-        elif (inner := _inner_length(node, shapes)) is not None:
-            per_node[name] = inner * math.prod(_shape(shapes, node.output[0], os.fspath(path), name))
+    for index, node in enumerate(shaped.graph.node):
+        if node.op_type in PRODUCTS:
+            name = node.name or f"{node.op_type}_{index}"
+            per_node[name] = _macs(node, shaped, name)
     return Macs(
         per_node=per_node,
-        uncounted=tuple(sorted({node.op_type for node in inferred.node} & UNKNOWN_WORK)),
+        uncounted=tuple(sorted({node.op_type for node in shaped.graph.node} & UNKNOWN_WORK)),
     )
 
 
-def _inner_length(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None:
-    """Number of products in the sum of one output value; None for operators without products."""
-    if node.op_type == "Gemm":
-        transposed = any(entry.name == "transB" and entry.i for entry in node.attribute)
-        return shapes[node.input[1]][1 if transposed else 0]
+def _macs(node: onnx.NodeProto, shaped: ShapedGraph, name: str) -> int:
+    outputs, shapes = shaped.size(node.output[0], name), shaped.shapes
+    if node.op_type == "Conv":
+        return _conv_macs(node, shapes[node.input[0]], shapes[node.input[1]], shapes[node.output[0]])
     if node.op_type == "MatMul":
-        return shapes[node.input[0]][-1]
-    return None
+        return outputs * shapes[node.input[0]][-1]
+    transposed = any(entry.name == "transB" and entry.i for entry in node.attribute)
+    return outputs * shapes[node.input[1]][1 if transposed else 0]
 
 
 def _conv_macs(node: onnx.NodeProto, images: tuple[int, ...], kernel: tuple[int, ...], output: tuple[int, ...]) -> int:
@@ -115,12 +169,3 @@ def _conv_macs(node: onnx.NodeProto, images: tuple[int, ...], kernel: tuple[int,
             for tap in range(size)
         )
     return output[0] * kernel[0] * kernel[1] * pairs
-
-
-def _shape(shapes: dict[str, tuple[int, ...]], tensor: str, path: str, node: str) -> tuple[int, ...]:
-    shape = shapes.get(tensor, ())
-    if not shape or 0 in shape:
-        raise UserError(
-            f"the output shape of {node} is open: {shape}", where=path, hint="export with fixed image sizes"
-        )
-    return shape

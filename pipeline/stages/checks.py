@@ -67,9 +67,11 @@ def _check_settings(recipe: Recipe) -> None:
     from spikeport.export.backends.table import backend_of
     from spikeport.hardware_profiles.profile import load_profile
     from spikeport.pipeline.distillation.method_spec import pretraining_stages, trains_without_recordings
+    from spikeport.pipeline.profiling.baseline.gpu_model import baseline_gpu
 
-    for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
+    for name in recipe.profile.hardware:
         load_profile(name)
+    baseline_gpu(recipe.profile.baseline_gpu)
     for name in recipe.check.backends:
         if name == "reference":
             raise UserError("the reference cannot be compared with itself", where="check.backends", hint="leave it out")

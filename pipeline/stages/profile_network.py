@@ -17,11 +17,12 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import UNLABELED
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.files import atomic_folder, write_text
-from spikeport.hardware_profiles.profile import load_profile
-from spikeport.pipeline.profiling.baseline.floors import floor_rows
+from spikeport.hardware_profiles.profile import HardwareProfile
+from spikeport.pipeline.profiling.baseline.gpu_model import baseline_gpu, modeled_rows
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.early_exit import EarlyExit, early_exit
-from spikeport.pipeline.profiling.macs import Macs
+from spikeport.pipeline.profiling.gpu_work import count_work
 from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
@@ -31,6 +32,7 @@ from spikeport.pipeline.run import health
 from spikeport.pipeline.run.intervals import share
 from spikeport.pipeline.stages.report import FILES, STEPS, profile_digests
 from spikeport.pipeline.stages.result_json import CountsJson, ProfileValues
+from spikeport.temporaries import scratch
 from spikeport.versions import about_this_run
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Subject:
 def profile_network(
     subject: Subject,
     hardware: tuple[str, ...],
-    baseline: str | None,
+    baseline: str,
     progress: ProgressPrinter,
     *,
     active_rule: str | None = None,
@@ -79,7 +81,7 @@ def profile_network(
     Args:
         subject: the network and its frames.
         hardware: ids or files of profiles.
-        baseline: id or file of a GPU profile, for the formula floor of an ANN of the same shape; None for none.
+        baseline: id or file of the profile of a GPU that the ANN of the same shape is modeled on; `none` for no GPU.
         progress: displays the progress.
         active_rule: the rule for active neuron updates; None for each profile's own.
         per_step: whether the trace contains the counts of every time step.
@@ -94,6 +96,7 @@ def profile_network(
     def report_progress(done: int, total: int) -> None:
         progress(done, total, "samples")
 
+    gpu = baseline_gpu(baseline)
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=report_progress)
     counts: CountsJson = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
     answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.levels))
@@ -102,16 +105,28 @@ def profile_network(
         early = early_exit(
             subject.network, subject.frames, subject.labels, trace, hardware, active_rule, report_progress
         )
-    same_shape = Macs(per_node={"ANN of the same shape, one pass": counts["ann_macs"]}, uncounted=())
     result: ProfileValues = {
         **counts,
         "accuracy": {"value": None, "reason": answers} if isinstance(answers, str) else share(answers),
         "early_exit": early,
-        "baseline": floor_rows(load_profile(baseline), same_shape) if baseline else [],
+        "baseline": _on_gpu(subject, gpu) if gpu else [],
     }
     if subject.clipped is not None:
         result["events_clipped"] = subject.clipped
     return result, trace
+
+
+def _on_gpu(subject: Subject, gpu: HardwareProfile) -> list[BaselineRow]:
+    """Modeled rows of the ANN of the same shape."""
+    from spikeport.export.formats.matching_ann import write_matching_ann
+
+    with scratch() as folder:
+        left_out = write_matching_ann(subject.network, folder / "matching-ann.onnx")
+        work = count_work(folder / "matching-ann.onnx")
+    note = f"without {' and '.join(left_out)}; " if left_out else ""
+    period_us = None if subject.dt_s is None else subject.frames.shape[1] * subject.dt_s * 1e6
+    rows = modeled_rows(gpu, work, period_us)
+    return [{**row, "model": "ANN of the same shape", "scope": note + row["scope"]} for row in rows]
 
 
 def write_page(
@@ -195,7 +210,7 @@ def _inputs(
         quantization=subject.quantization or INTEGERS_ALONE,
         energy=result["energy"],
         early_exit=result["early_exit"],
-        baseline=result["baseline"] or "no GPU was named for the floor of an ANN of the same shape (--baseline)",
+        baseline=result["baseline"] or "left out (--baseline none)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
         warnings=_warnings(subject, trace, predicted),
         confusion=unlabeled if labels is None or unlabeled else confusion(labels, predicted, len(classes)),

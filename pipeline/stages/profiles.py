@@ -78,7 +78,7 @@ def profile(
         frames: for a network: uint8 `[N, T, *input_shape]`, or a .npz or .npy file of them.
         labels: classes `[N]` of frames that are an array.
         hardware: ids of profiles or profile files; empty: those of the recipe, or the default ones.
-        baseline: a GPU profile for the lower bound of the matching ANN.
+        baseline: profile of the GPU that the ANNs are modeled on, or `none`; None: that of the recipe, or the default.
         active_rule: rule for active neuron updates; None: that of the recipe, else that of the device.
         out: folder for a report; a run is not changed.
         per_step: whether steps.csv is written too, with counts by step and layer.
@@ -159,8 +159,8 @@ def _of_network(
         check_folder(Path(out), (*FILES, STEPS), "report of a network", schema=SCHEMA)
     elif per_step:
         raise UserError("steps.csv is part of a report", where="--per-step", hint="give --out DIR")
-    devices = hardware or Profile().hardware
-    result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
+    devices, gpu = hardware or Profile().hardware, baseline or Profile().baseline_gpu
+    result, trace = profile_network(subject, devices, gpu, progress, active_rule=rule, per_step=per_step)
     if out is None:
         return result, []
     return result, write_page(subject, devices, result, trace, Path(out), active_rule=rule)

@@ -12,7 +12,6 @@ import numpy as np
 from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.files import atomic_folder, write_text
-from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
@@ -76,6 +75,7 @@ def profile_run(
 ) -> tuple[ProfileValues, dict[str, str]]:
     """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
     file timed."""
+    from spikeport.pipeline.profiling.baseline import gpu_model
     from spikeport.pipeline.profiling.baseline.measure import baseline_rows
     from spikeport.pipeline.profiling.baseline_models import baseline_models
     from spikeport.pipeline.profiling.early_exit import early_exit
@@ -93,11 +93,12 @@ def profile_run(
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with scratch() as folder:
         found = baseline_models(network, teacher, context.dataset, folder)
-        gpu = load_profile(baseline_gpu or recipe.baseline_gpu)
+        gpu = gpu_model.baseline_gpu(baseline_gpu or recipe.baseline_gpu)
+        period_us = test.frames.shape[1] * context.dataset.dt_s * 1e6
         result: ProfileValues = {
             **counts,
             "early_exit": early,
-            "baseline": baseline_rows(found, gpu, seconds=recipe.baseline_seconds),
+            "baseline": baseline_rows(found, gpu, seconds=recipe.baseline_seconds, period_us=period_us),
         }
         timed = {each.name: each.path for each in found if each.path is not None}
         return result, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in timed.items()}

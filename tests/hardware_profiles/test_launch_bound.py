@@ -38,7 +38,7 @@ def by_hand(work: GpuWork, *, peak: float, power: float, bandwidth: float) -> li
     ],
 )
 def test_time_and_energy_are_those_of_the_formula(work: GpuWork) -> None:
-    found = gpu_estimate(_with_bandwidth(), work)
+    found = gpu_estimate(load_profile("a100"), work)
     wanted = by_hand(work, peak=19.5e12, power=400.0, bandwidth=1555e9)
     rounding = 1e-12  # other orders of the same products
     for end in (LOW, NOMINAL, HIGH):
@@ -70,11 +70,3 @@ def test_what_is_no_gpu_or_lacks_a_peak_is_refused() -> None:
         gpu_estimate(load_profile("loihi1"), GpuWork(macs=1, kernels=1))
     with pytest.raises(UserError, match="no peak for fp16"):
         gpu_estimate(load_profile("orin-nano"), GpuWork(macs=1, kernels=1, precision="fp16"))
-
-
-def _with_bandwidth():
-    """The A100 with a memory bandwidth of 1,555 GB/s."""
-    profile = load_profile("a100")
-    assert profile.gpu is not None
-    given = profile.gpu.p_max_w.model_copy(update={"value": 1555.0})
-    return replace(profile, gpu=profile.gpu.model_copy(update={"mem_gbps": given}))

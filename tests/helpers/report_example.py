@@ -167,7 +167,7 @@ def example_curve() -> list[dict[str, Any]]:
 
 
 def example_baseline() -> list[dict[str, Any]]:
-    """A CPU whose clock was read, a GPU known by its formula floor."""
+    """A CPU whose clock was read, and a modeled GPU."""
     cpu = {
         "device": "CPU, onnxruntime",
         "latency_basis": "measured",
@@ -177,18 +177,25 @@ def example_baseline() -> list[dict[str, Any]]:
         "reason": "this machine has no energy counter",
     }
     gpu = {
-        "device": "NVIDIA A100 SXM4",
-        "latency_us": None,
-        "latency_basis": None,
-        "energy_basis": "floor",
-        "floor_us_per_inference": 0.25,
-        "scope": "arithmetic only, FP32",
-        "reason": "a formula floor has no latency",
+        "device": "NVIDIA A100 SXM4, FP32",
+        "batch": 1,
+        "latency_us": {"low": 26.0, "nominal": 208.0, "high": 1980.0},
+        "latency_basis": "modeled",
+        "energy_uj": {"low": 312.0, "nominal": 24960.0, "high": 396000.0},
+        "energy_basis": "modeled",
+        "scope": "2,400,000 MACs in 8 kernels",
+        "us_per_inference": 208.0,
+        "total_uj": {"low": 3120.0, "nominal": 41600.0, "high": 475200.0},
+        "live_uj": {"low": 1.2e7, "nominal": 2.4e7, "high": 3.2e7},
+        "floor_uj": 98.4,
+        "macs": 2_400_000,
+        "kernels": 8,
+        "profile": {"file": "a100.toml", "sha256": "a1" * 32},
     }
     return [
         cpu | {"batch": 1, "latency_us": {"low": 402.0, "nominal": 431.0, "high": 520.0}, "curve": example_curve()},
         cpu | {"batch": 64, "latency_us": {"low": 9100.0, "nominal": 9800.0, "high": 11200.0}},
-        gpu | {"batch": "any", "energy_uj": {"low": 98.4, "nominal": 98.4, "high": 98.4}},
+        gpu,
     ]
 
 

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeport.errors import UserError
 from spikeport.files import write_json
-from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.profiling.baseline.rows import MEASURED, BaselineRow
 from spikeport.regular_files import read_small
 from spikeport.versions import About
 
 SCHEMA = "spikeport-baseline/1"
-MEASURED = "measured"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -67,7 +66,7 @@ class _File(_Part):
 def write_baseline(
     path: str | os.PathLike[str], rows: Sequence[BaselineRow], about: About, networks: dict[str, str]
 ) -> None:
-    """Writes the measured rows of a baseline; formula floors are left out.
+    """Writes the measured rows of a baseline; modeled rows are left out.
 
     Args:
         path: the file.

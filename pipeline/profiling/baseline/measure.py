@@ -25,9 +25,9 @@ from spikeport.pipeline.profiling.baseline.energy_meter import (
     why_no_counter,
     why_no_cpu_counter,
 )
-from spikeport.pipeline.profiling.baseline.floors import floor_rows
-from spikeport.pipeline.profiling.baseline.rows import BaselineRow, CurvePoint, make_row
-from spikeport.pipeline.profiling.macs import count_macs
+from spikeport.pipeline.profiling.baseline.gpu_model import modeled_rows
+from spikeport.pipeline.profiling.baseline.rows import MEASURED, BaselineRow, CurvePoint, make_row
+from spikeport.pipeline.profiling.gpu_work import count_work
 from spikeport.pipeline.profiling.percentiles import over_repeats
 from spikeport.progress import Progress
 from spikeport.values import Interval, IntervalJson
@@ -66,34 +66,36 @@ class BaselineModel:
         name: its name in reports.
         path: its file; None where there is none, with the reason in `note`.
         note: a remark for reports.
-        floor: whether the formula floor of a GPU is reported too.
+        modeled: whether modeled rows of a GPU are reported too.
     """
 
     name: str
     path: Path | None
     note: str = ""
-    floor: bool = True
+    modeled: bool = True
 
 
 def baseline_rows(
     baseline_models: Sequence[BaselineModel],
-    gpu: HardwareProfile,
+    gpu: HardwareProfile | None,
     *,
     seconds: float,
     threads: int = 0,
+    period_us: float | None = None,
     progress: Progress | None = None,
 ) -> list[BaselineRow]:
-    """Times and energies of each model: CPU at batch 1 and the best batch, formula floor and measurement of a GPU.
+    """Times and energies of each model at batch 1 and the best batch: CPU, model of a GPU, and GPU of this machine.
 
     Args:
         baseline_models: the ONNX models.
-        gpu: profile of the GPU for the formula floor.
+        gpu: profile of the GPU that is modeled; None for none.
         seconds: time in s for the repeats of each batch size, divided among the models.
         threads: threads of onnxruntime; 0 for all cores.
+        period_us: time from one recording to the next, µs, for live energies; None where it is not known.
         progress: called with batch sizes done and batch sizes in all.
 
     Raises:
-        UserError: the profile is not that of a GPU, or a model cannot be read.
+        UserError: a model cannot be read.
     """
     reason = why_no_counter()
     rows: list[BaselineRow] = []
@@ -109,7 +111,7 @@ def baseline_rows(
             rows.append(make_row("any", "any", scope="", reason=model.note, model=model.name))
             continue
         found = _cpu_rows(model.path, seconds / there, threads or _usable_cores(), within)
-        found += floor_rows(gpu, count_macs(model.path)) if model.floor else []
+        found += modeled_rows(gpu, count_work(model.path), period_us) if gpu and model.modeled else []
         found += [] if reason else _gpu_rows(model.path, seconds)
         for row in found:
             scope = f"{model.note}; {row['scope']}" if model.note else row["scope"]
@@ -219,7 +221,7 @@ def timed_row(
         device,
         timing.batch,
         latency_us=timing.batch_us.to_json(),
-        latency_basis="measured",
+        latency_basis=MEASURED,
         scope=scope,
         us_per_inference=timing.us_per_inference,
         reason=reason,
@@ -231,7 +233,7 @@ def timed_row(
     known = joules.status == "measured"
     row["scope"] = f"{scope}; joules: {read}" if scope else read
     row["energy_uj"] = None if dynamic is None else {"low": dynamic, "nominal": dynamic, "high": dynamic}
-    row["energy_basis"] = "measured" if known else None
+    row["energy_basis"] = MEASURED if known else None
     row["reason"] = "" if known else joules.status
     row["total_uj"] = total
     return row

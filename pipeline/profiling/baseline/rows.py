@@ -1,10 +1,15 @@
-"""Rows of a baseline: ANNs on ordinary hardware, as report.json and baseline.json contain them."""
+"""Rows of a baseline: ANNs on ordinary hardware, as report.json and baseline.json contain them.
+
+Reports of older versions also have rows whose `energy_basis` is `floor`: full throughput at full power, at any batch.
+"""
 
 from __future__ import annotations
 
 from typing import NotRequired, TypedDict, Unpack
 
 from spikeport.values import IntervalJson
+
+MEASURED, MODELED = "measured", "modeled"
 
 
 class CurvePoint(TypedDict):
@@ -14,8 +19,8 @@ class CurvePoint(TypedDict):
         batch: size of the batch.
         latency_us: time of the batch, µs.
         us_per_inference: median time of the batch over its size, µs.
-        repeats: number of repeats.
-        energy_uj: energy of one inference, µJ; None where it was not measured.
+        repeats: number of repeats; 0 for a modeled time.
+        energy_uj: dynamic energy of one inference, µJ; None where it was not measured.
     """
 
     batch: int
@@ -45,21 +50,26 @@ class RowDetails(TypedDict, total=False):
         curve: time by batch size, on the row of batch 1.
         us_per_inference: median time of a batch over its size, µs.
         total_uj: energy of one inference with idle power included, µJ.
+        live_uj: energy of one inference, µJ, where one recording comes in each T * dt and the board idles in between;
+            a batch is collected before it is run. None where dt is not known.
+        floor_uj: energy of one inference at full throughput and full power, µJ.
         macs: multiply-accumulates of one inference.
-        pj_per_mac: energy of one multiply-accumulate of a formula floor, pJ.
-        floor_us_per_inference: time of one inference at peak throughput, µs.
-        profile: the GPU profile of a formula floor.
+        kernels: kernels of a batch.
+        profile: the GPU profile of a modeled row.
+        fitted_to: the measurements that the constants of a modeled row were fitted to, if of this GPU.
         taken_from: the baseline file that the row was read from.
     """
 
     model: str
     curve: list[CurvePoint]
     us_per_inference: float
-    total_uj: float | None
+    total_uj: IntervalJson | float | None
+    live_uj: IntervalJson | None
+    floor_uj: float
     macs: int
-    pj_per_mac: float
-    floor_us_per_inference: float | None
+    kernels: int
     profile: FileDigest
+    fitted_to: FileDigest
     taken_from: FileDigest
 
 
@@ -70,9 +80,9 @@ class BaselineRow(RowDetails):
         device: the device.
         batch: size of the batch; `any` where the row applies to every size.
         latency_us: time of a whole batch, µs.
-        latency_basis: `measured`, or None where the time is not known.
-        energy_uj: energy of one inference, µJ.
-        energy_basis: `measured` or `floor`; None where the energy is not known.
+        latency_basis: `measured` or `modeled`; None where the time is not known.
+        energy_uj: dynamic energy of one inference, µJ.
+        energy_basis: `measured` or `modeled`; None where the energy is not known.
         scope: what the numbers cover.
         reason: why a number is not known.
     """

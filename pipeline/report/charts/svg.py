@@ -109,6 +109,7 @@ def interval(
     mark: str = "measured",
     total: float | None = None,
     before: float | None = None,
+    floor: float | None = None,
 ) -> Markup:
     """Draws one row of a dot chart: an interval as a line with a mark at its nominal value.
 
@@ -116,10 +117,10 @@ def interval(
         axis: the axis.
         entry: the interval, in units of the axis.
         title: title of the drawing.
-        mark: `measured` (filled circle), `modeled` (open diamond), `convention` (open square) or `floor` (triangle, and
-            a line to the right, since the value is a lower bound).
+        mark: `measured` (filled circle), `modeled` (open diamond), `convention` (open square) or `floor` (a thin tick).
         total: a value to mark with a vertical line.
         before: the preceding value of a waterfall chart; a block is drawn from it to the nominal value.
+        floor: a value to mark with a thin tick, besides the mark.
     """
     middle = ROW / 2
     low, nominal, high = (axis.at(end) for end in (entry["low"], entry["nominal"], entry["high"]))
@@ -128,14 +129,14 @@ def interval(
         left, right = sorted((axis.at(before), nominal))
         body.append(f'<rect class="step" x="{left}%" width="{right - left:.3f}%" y="4" height="{ROW - 8}"/>')
         body.append(f'<line class="before" x1="{axis.at(before)}%" x2="{axis.at(before)}%" y1="0" y2="{ROW - 4}"/>')
-    if mark == "floor":
-        body.append(f'<line class="open" x1="{nominal}%" x2="100%" y1="{middle}" y2="{middle}"/>')
-    elif high > low:
+    if high > low:
         body.append(f'<line class="range {mark}" x1="{low}%" x2="{high}%" y1="{middle}" y2="{middle}"/>')
         body += [f'<line class="range" x1="{x}%" x2="{x}%" y1="{middle - 4}" y2="{middle + 4}"/>' for x in (low, high)]
     if total is not None:
         x = axis.at(total)
         body.append(f'<line class="total" x1="{x}%" x2="{x}%" y1="3" y2="{ROW - 3}"/>')
+    if floor is not None:
+        body.append(f'<svg x="{axis.at(floor)}%" overflow="visible">{MARKS["floor"]}</svg>')
     body.append(f'<svg x="{nominal}%" overflow="visible">{MARKS[mark]}</svg>')
     return svg("".join(body), title, "row", f'width="100%" height="{ROW}"')
 
@@ -264,5 +265,5 @@ MARKS = {
     "measured": f'<circle class="mark measured" cy="{ROW / 2}" r="5"/>',
     "modeled": f'<path class="mark modeled" d="M0 {ROW / 2 - 6}l6 6l-6 6l-6 -6z"/>',
     "convention": f'<rect class="mark convention" x="-5" y="{ROW / 2 - 5}" width="10" height="10"/>',
-    "floor": f'<path class="mark floor" d="M-1 {ROW / 2 - 6}l9 6l-9 6z"/>',
+    "floor": f'<path class="mark floor" d="M0 {ROW / 2 - 6}v12"/>',
 }

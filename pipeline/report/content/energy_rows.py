@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypedDict
 
-from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.profiling.baseline.rows import MODELED, BaselineRow
 from spikeport.pipeline.report.content.energy_json import EffectJson, EnergyRow, LayerTerms
 from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.report.content.words import amount, basis_kind, listing, percent, quantity, quantity_text
@@ -35,7 +36,8 @@ class DeviceEnergy(TypedDict):
         total: total energy, µJ.
         headline: dynamic energy, or the total where dynamic energy is not known separately.
         latency: time of one inference, µs.
-        basis_kind: measured, modeled, convention, floor or unknown.
+        floor: energy of a modeled GPU at full throughput and full power, µJ; None for others.
+        basis_kind: measured, modeled, convention or unknown; floor in reports of older versions.
         scope: what the numbers contain.
         missing: operations without a published energy that `headline` lacks, in words.
         notes: remarks by title.
@@ -48,6 +50,7 @@ class DeviceEnergy(TypedDict):
     total: IntervalJson | None
     headline: IntervalJson | None
     latency: IntervalJson | None
+    floor: float | None
     basis_kind: str
     scope: str
     missing: str
@@ -59,13 +62,16 @@ class DeviceEnergy(TypedDict):
 def energy_rows(report: Report) -> list[DeviceEnergy]:
     """The energy of each device, then of each baseline row whose energy is known, then by conventions, which are none.
 
+    Of the modeled rows of a network on a GPU, which the baseline lists for each precision, there are two: the first, at
+    batch 1, and the one with the least total energy.
+
     Args:
         report: content of report.json.
     """
     energy, baseline = report["energy"], report["baseline"]
-    rows = [device(row) for row in (energy if isinstance(energy, list) else [])] + [
-        _baseline(row) for row in (baseline if isinstance(baseline, list) else []) if quantity(row.get("energy_uj"))
-    ]
+    known = [row for row in (baseline if isinstance(baseline, list) else []) if quantity(row.get("energy_uj"))]
+    drawn = [row for row in known if row["energy_basis"] != MODELED or any(row is one for one in _ends(row, known))]
+    rows = [device(row) for row in (energy if isinstance(energy, list) else [])] + [_baseline(row) for row in drawn]
     return sorted(rows, key=lambda row: row["basis_kind"] == CONVENTION)
 
 
@@ -119,6 +125,7 @@ def device(row: EnergyRow) -> DeviceEnergy:
         "total": total,
         "headline": headline,
         "latency": quantity(row.get("latency_us")),
+        "floor": None,
         "basis_kind": basis,
         "scope": listing(row.get("scope")),
         "missing": missing_operations(row),
@@ -128,22 +135,54 @@ def device(row: EnergyRow) -> DeviceEnergy:
     }
 
 
+def _ends(row: BaselineRow, rows: list[BaselineRow]) -> list[BaselineRow]:
+    """The first modeled row of a network on a GPU, and the one with the least total energy of an inference."""
+
+    def who(each: BaselineRow) -> tuple[str | None, str | None, str | None]:
+        return each["energy_basis"], each.get("model"), each.get("profile", {}).get("sha256")
+
+    def total(each: BaselineRow) -> float:
+        known = quantity(each.get("total_uj"))
+        return known["nominal"] if known else math.inf
+
+    same = [each for each in rows if who(each) == who(row)]
+    return [same[0], min(same, key=total)]
+
+
 def _baseline(row: BaselineRow) -> DeviceEnergy:
     named = f"{row['model']}: " if row.get("model") else ""
     energy = quantity(row["energy_uj"])
+    modeled = row["energy_basis"] == MODELED
     return {
         "name": named + (row["device"] if row["batch"] == "any" else f"{row['device']}, batch {row['batch']}"),
         "dynamic": energy,
-        "total": None,
+        "total": quantity(row.get("total_uj")),
         "headline": energy,
-        "latency": None,
+        "latency": quantity(row["latency_us"]),
+        "floor": row.get("floor_uj"),
         "basis_kind": basis_kind(row.get("energy_basis"), energy),
         "scope": listing(row.get("scope")),
         "missing": "",
-        "notes": {},
+        "notes": _model_notes(row) if modeled else {},
         "layers": [],
         "sensitivity": [],
     }
+
+
+def _model_notes(row: BaselineRow) -> dict[str, Notes]:
+    """Remarks on a modeled row of a GPU."""
+    fitted = row.get("fitted_to")
+    live = _known(row.get("live_uj"), "µJ")
+    constants = f"fitted to measurements of this GPU, {fitted['file']}" if fitted else "those of any board"
+    notes: dict[str, Notes] = {
+        "Basis": "launch-bound model: time of a call and of its kernels, then the larger of operations over peak and "
+        f"bytes over bandwidth, at the power of a busy board. Constants: {constants}. Low and high: all of them at "
+        "their ends",
+        "Latency": f"{quantity_text(row['latency_us'], 'µs')} for the batch of {row['batch']}",
+        "Live": f"{live}, one recording after the other, the board idle in between" if live else "",
+        "Full throughput at full power": _known(row.get("floor_uj"), "µJ"),
+    }
+    return {title: text for title, text in notes.items() if text}
 
 
 def _notes(row: EnergyRow) -> dict[str, Notes]:

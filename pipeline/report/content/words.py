@@ -38,9 +38,9 @@ LAYER_NOTE = (
 )
 BASES = {
     "measured": "read from an instrument or a clock in this run",
-    "modeled": "counted operations times published energies per operation",
+    "modeled": "counted operations times published energies per operation; on a GPU, its launch and peak rates",
     "convention": "counted operations times a convention's energies: arithmetic alone, no device",
-    "floor": "formula floor: the device's peak rate at its peak power; a real run costs more",
+    "floor": "full throughput at full power, for comparison: no bound, and no small network comes near it",
     "unknown": "an operation has no published energy; unknown is not zero",
 }
 NO_ANSWER = "no answer"  # for a recording without an output spike; not a class
@@ -222,7 +222,7 @@ def quantity_text(value: Any, unit: str) -> str:
 
 
 def basis_kind(basis: str | None, value: Any) -> str:
-    """Basis of a quantity: measured, modeled, floor or unknown.
+    """Basis of a quantity: measured, modeled or unknown; floor in reports of older versions.
 
     Args:
         basis: basis in report.json; any text without `floor` that does not begin with `measured` is a model.

@@ -190,7 +190,7 @@ def _energy(report: Report) -> dict[str, object]:
     known = [(row, row["headline"]) for row in rows if row["headline"]]
     values = [end for _, energy in known for end in (energy["low"], energy["high"])]
     values += [row["total"]["nominal"] for row in rows if row["total"]]
-    values += [4 * energy["nominal"] for row, energy in known if row["basis_kind"] == "floor"]  # room for the arrow
+    values += [row["floor"] for row in rows if row["floor"]]
     axis = charts.log_axis(values)
     drawn = [
         {**row, "chart": _chart(row, axis), "parts": [_parts(layer, row["layers"]) for layer in row["layers"]]}
@@ -205,7 +205,8 @@ def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
         return Markup("")
     title = f"{row['name']}: {row['basis_kind']}, {words.quantity_text(energy, 'µJ')} per inference"
     total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
-    return charts.interval(axis, energy, title, row["basis_kind"], total)
+    title += f"; full throughput at full power {words.amount(row['floor'])} µJ" if row["floor"] else ""
+    return charts.interval(axis, energy, title, row["basis_kind"], total, floor=row["floor"])
 
 
 def _parts(layer: LayerTerms, layers: list[LayerTerms]) -> dict[str, object]:
@@ -222,7 +223,7 @@ def _parts(layer: LayerTerms, layers: list[LayerTerms]) -> dict[str, object]:
 
 def _curve(baseline: list[BaselineRow] | Reason) -> dict[str, object]:
     found = batch_curve.batch_curves(baseline)
-    drawn = batch_curve.plot(found["curves"], found["floors"]) if found["curves"] else None
+    drawn = batch_curve.plot(found["curves"]) if found["curves"] else None
     return {**found, "plot": drawn, "key": batch_curve.key, "why_none": batch_curve.NO_CURVE}
 
 

@@ -188,12 +188,11 @@ def _energy(report: Report) -> list[str]:
         blocks.append(f"No estimate of neuromorphic energy: {inline(report['energy']['reason'])}")
     drawn, rows, notes = energy_rows(report), [], []
     for row in drawn:
-        floor = "≥ " if row["basis_kind"] == "floor" else ""
         apart = row["headline"] is not None and row["dynamic"] is None
         rows.append(
             [
                 row["name"],
-                "not separate" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
+                "not separate" if apart else words.quantity_text(row["dynamic"], "µJ"),
                 words.quantity_text(row["total"], "µJ"),
                 words.quantity_text(row["latency"], "µs"),
                 strong(row["basis_kind"]),
@@ -239,12 +238,16 @@ def _baseline(baseline: list[BaselineRow] | Reason) -> list[str]:
                 str(row["batch"]),
                 f"{words.quantity_text(row['latency_us'], 'µs')}" + (f", {latency}" if latency != "unknown" else ""),
                 words.per_item(row["latency_us"], row["batch"]),
-                ("≥ " if energy == "floor" else "") + joules + energy + why,
+                joules + energy + why,
+                words.quantity_text(total, "µJ") if (total := row.get("total_uj")) else "",
+                words.quantity_text(live, "µJ") if (live := row.get("live_uj")) else "",
+                words.quantity_text(floor, "µJ") if (floor := row.get("floor_uj")) else "",
                 words.listing(row.get("scope")),
             ]
         )
-    head = ["Network, device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
-    return [title, table(head, rows, right=(1, 2, 3, 4)), *_curves(baseline)]
+    head = ["Network, device", "Batch", "Latency of a batch", "Time per image", "Dynamic energy per image"]
+    head += ["Total", "Live", "Full throughput at full power", "Scope"]
+    return [title, table(head, rows, right=range(1, 8)), *_curves(baseline)]
 
 
 def _curves(baseline: list[BaselineRow]) -> list[str]:
@@ -258,8 +261,10 @@ def _curves(baseline: list[BaselineRow]) -> list[str]:
     for curve in curves:
         times = {point["batch"]: words.quantity_text(point["us"], "µs") for point in curve["points"]}
         elsewhere = f" ({curve['elsewhere']})" if curve["elsewhere"] else ""
-        rows.append([named(curve) + elsewhere, *(times.get(batch, "not timed") for batch in batches)])
-    head = ["Time per image, measured", *(f"batch {batch:,}" for batch in batches)]
+        rows.append(
+            [f"{named(curve)}{elsewhere}, {curve['basis']}", *(times.get(batch, "not timed") for batch in batches)]
+        )
+    head = ["Time per image", *(f"batch {batch:,}" for batch in batches)]
     return [table(head, rows, right=range(1, len(head))), *blocks]
 
 

@@ -34,7 +34,7 @@ class Profile(Section):
         default=("loihi1", "loihi2", "cmos45-fp32"), description="ids of the hardware profiles"
     )
     baseline_gpu: str = Field(
-        default="a100", description="GPU whose computed lower bound is listed beside the measured CPU"
+        default="a100", description="GPU whose modeled time and energy are listed beside the measured CPU; none: no GPU"
     )
     active_rule: Literal["", ActiveRule] = Field(
         default="", description='which neuron updates count as active; "": as in each hardware profile'

@@ -10,7 +10,6 @@ import onnxruntime
 import pytest
 from onnx_models import write_model
 
-from spikeport.errors import UserError
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.baseline import measure as baseline
 from spikeport.pipeline.profiling.baseline.energy_meter import (
@@ -91,7 +90,7 @@ def test_a_processor_with_a_counter_has_joules(tmp_path: Path, monkeypatch: pyte
     asked: list[Counter] = []
     monkeypatch.setattr(baseline, "why_no_cpu_counter", lambda: "")
     monkeypatch.setattr(baseline, "measure_joules", lambda run, batch, counter: asked.append(counter) or read)
-    model = BaselineModel(name="teacher", path=write_model(tmp_path), floor=False)
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), modeled=False)
     rows = [row for row in baseline_rows([model], load_profile("a100"), seconds=0.01) if row["latency_us"]]
     assert set(map(id, asked)) == {id(CPU)}
     for row in rows:
@@ -154,7 +153,7 @@ def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monke
             status="measured", idle_w=60, inferences=9, seconds=10, total_mj=1.0, dynamic_mj=batch / 8
         ),
     )
-    model = BaselineModel(name="teacher", path=write_model(tmp_path), floor=False)
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), modeled=False)
     rows = baseline_rows([model], load_profile("a100"), seconds=0.01)
     assert [row["batch"] for row in rows] == [1, 32]
     assert "curve" not in rows[1]
@@ -188,7 +187,7 @@ def test_a_session_that_fell_back_to_the_cpu_is_called_no_gpu(tmp_path: Path, mo
     monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
     monkeypatch.setattr(baseline, "measure_joules", lambda *_: pytest.fail("joules of an idle GPU"))
     monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
-    model = BaselineModel(name="teacher", path=write_model(tmp_path), floor=False)
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), modeled=False)
     (row,) = baseline_rows([model], load_profile("a100"), seconds=0.01)
     assert (row["latency_us"], row["energy_uj"]) == (None, None)
     assert "could not use it" in row["reason"]
@@ -200,13 +199,14 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
     baseline_models = [
         BaselineModel(name="teacher", path=path),
         BaselineModel(name="teacher, int8", path=None, note="cannot be quantized: Foo"),
-        BaselineModel(name="same shape", path=path, note="untrained", floor=False),
+        BaselineModel(name="same shape", path=path, note="untrained", modeled=False),
     ]
     rows = baseline_rows(
-        baseline_models, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at)
-    )
+        baseline_models, load_profile("a100"), seconds=0.02, threads=1, period_us=2e4,
+        progress=lambda *at: steps.append(at),
+    )  # fmt: skip
     assert steps == [(number, 8) for number in range(1, 9)]
-    assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher"}
+    assert {row["model"] for row in rows if row["energy_basis"] == "modeled"} == {"teacher"}
     (absent,) = (row for row in rows if row.get("model") == "teacher, int8")
     assert (absent["latency_us"], absent["reason"]) == (None, "cannot be quantized: Foo")
     assert all(row["scope"].startswith("untrained; ") for row in rows if row.get("model") == "same shape")
@@ -216,12 +216,13 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
     assert cpu[0]["batch"] == 1
     assert "1 thread" in cpu[0]["device"]
     assert all(row["energy_uj"] is None and row["reason"] for row in rows if row["energy_basis"] is None)
-    floors = [row for row in rows if row["energy_basis"] == "floor"]
-    assert [row["device"].split(", ")[1] for row in floors] == ["FP32", "FP16", "INT8"]
-    assert floors[0]["energy_uj"]["nominal"] == pytest.approx(29_699 * 2 * 400 / 19.5e12 * 1e6, rel=1e-12)
-    assert floors[0]["floor_us_per_inference"] == pytest.approx(29_699 * 2 / 19.5e12 * 1e6, rel=1e-12)
-    assert all("lower bound" in row["scope"] and row["latency_us"] is None for row in floors)
-    curves = {row["model"]: row["curve"] for row in rows if "curve" in row}
+    modeled = [row for row in rows if row["energy_basis"] == "modeled"]
+    assert {row["device"].split(", ")[1] for row in modeled} == {"FP32 without TF32", "TF32", "FP16", "INT8"}
+    assert modeled[0]["floor_uj"] == pytest.approx(25_931 * 2 * 400 / 19.5e12 * 1e6, rel=1e-12)
+    assert modeled[0]["live_uj"]["nominal"] == pytest.approx(
+        modeled[0]["total_uj"]["nominal"] + 80 * (2e4 - modeled[0]["latency_us"]["nominal"]), rel=1e-12
+    )
+    curves = {row["model"]: row["curve"] for row in rows if "curve" in row and row["latency_basis"] == "measured"}
     assert curves.keys() == {"teacher", "same shape"}
     for row in cpu:  # the rows are points of their curve
         (point,) = (point for point in curves[row["model"]] if point["batch"] == row["batch"])
@@ -230,6 +231,30 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
     assert [point["batch"] for point in curves["same shape"]] == list(BATCHES)
 
 
-def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="loihi1 is not a GPU profile"):
-        baseline_rows([BaselineModel(name="teacher", path=write_model(tmp_path))], load_profile("loihi1"), seconds=0.01)
+def test_without_a_gpu_profile_nothing_is_modeled(tmp_path: Path) -> None:
+    rows = baseline_rows([BaselineModel(name="teacher", path=write_model(tmp_path))], None, seconds=0.01)
+    assert not [row for row in rows if row["energy_basis"] == "modeled"]
+
+
+@pytest.mark.parametrize("providers", [["CPUExecutionProvider"], ["AzureExecutionProvider", "CPUExecutionProvider"]])
+def test_a_session_of_other_providers_than_those_asked_for_is_called_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: list[str]
+) -> None:
+    """onnxruntime was asked for CUDA and says afterwards that it uses others: nothing is timed, nothing is called a
+    GPU's."""
+    asked: list[str] = []
+
+    def session(path: object, provider: str, threads: int) -> SimpleNamespace:
+        asked.append(provider)
+        return SimpleNamespace(get_providers=lambda: providers)
+
+    monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
+    monkeypatch.setattr(baseline, "_session", session)
+    monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
+    monkeypatch.setattr(baseline, "measure_timing", lambda *_: pytest.fail("the time of a CPU"))
+    monkeypatch.setattr(baseline, "measure_joules", lambda *_: pytest.fail("joules of an idle GPU"))
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), modeled=False)
+    (row,) = baseline_rows([model], load_profile("a100"), seconds=0.01)
+    assert asked == ["CUDAExecutionProvider"]
+    assert (row["latency_us"], row["latency_basis"], row["energy_uj"], row["energy_basis"]) == (None, None, None, None)
+    assert "could not use it" in row["reason"]

@@ -1,4 +1,4 @@
-"""Time by batch on the report: points where their numbers say, devices told apart, floors never mixed with clocks."""
+"""Time by batch on the report: points where their numbers say, devices told apart, models never mixed with clocks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def timed(model: str, device: str, **more: Any) -> dict[str, Any]:
     )
 
 
-def floor(model: str, device: str, us: float) -> dict[str, Any]:
+def modeled(model: str, device: str, **more: Any) -> dict[str, Any]:
+    return timed(model, device) | {"latency_basis": "modeled", "energy_uj": JOULES, "energy_basis": "modeled", **more}
+
+
+def floor_of_an_older_version(model: str, device: str, us: float) -> dict[str, Any]:
     row = timed(model, device, batch="any", latency_us=None, latency_basis=None)
     return row | {"energy_uj": 1.0, "energy_basis": "floor", "floor_us_per_inference": us}
 
@@ -54,14 +58,14 @@ def test_points_are_times_of_one_image() -> None:
         (1, {"low": 9.0, "nominal": 10.0, "high": 12.0}),
         (10, {"low": 0.8, "nominal": 1.0, "high": 2.0}),
     ]
-    assert (found["floors"], found["without"]) == ([], [])
+    assert (curve["basis"], found["modeled"], found["without"]) == ("measured", False, [])
 
 
 def test_a_point_stands_where_its_numbers_say() -> None:
     """0.8 to 12 µs lie on an axis from 0.5 to 20; 1 µs is log10(2) / log10(40) of its height. Across, batch 1 lies a
     factor 1.2 from the left edge and batch 10 at 90 % of the width."""
     found = batch_curve.batch_curves([timed("a", "cpu", curve=CURVE)])
-    drawn = batch_curve.plot(found["curves"], [])
+    drawn = batch_curve.plot(found["curves"])
     share = math.log10(1 / 0.5) / math.log10(20 / 0.5)
     circles = re.findall(r'<circle cx="([\d.]+)%" cy="([\d.]+)"', drawn.drawing)
     assert len(circles) == 2
@@ -72,7 +76,7 @@ def test_a_point_stands_where_its_numbers_say() -> None:
     whiskers = re.findall(r'<line x1="[\d.]+%" x2="[\d.]+%" y1="([\d.]+)" y2="([\d.]+)"', drawn.drawing)
     heights = [plane.HEIGHT * (1 - math.log10(us / 0.5) / math.log10(40)) for us in (9, 12, 0.8, 2)]
     assert [float(y) for whisker in whiskers for y in whisker] == pytest.approx(heights, abs=1e-2)
-    assert "<desc>1, a, cpu: 10.0 µs at batch 1, 1.00 µs at batch 10</desc>" in drawn.drawing
+    assert "<desc>1, a, cpu, measured: 10.0 µs at batch 1, 1.00 µs at batch 10</desc>" in drawn.drawing
 
 
 def test_devices_are_distinguished_by_name_and_file() -> None:
@@ -92,20 +96,37 @@ def test_devices_are_distinguished_by_name_and_file() -> None:
         ("4", 2, "baseline.json"),
     ]
     page, _ = page_of(rows)
-    assert page.text.count("measured elsewhere (baseline.json)") == 2
+    assert page.text.count("card, measured elsewhere (baseline.json)") == 2
 
 
-def test_floors_are_no_points() -> None:
-    """Of each network the highest floor is drawn, beside the batches and not as a circle."""
-    rows = [timed("a", "cpu", curve=CURVE), floor("a", "gpu, FP16", 0.1), floor("a", "gpu, FP32", 0.4)]
+def test_a_modeled_curve_has_other_marks_and_says_so() -> None:
+    """Diamonds, a line of its own style, and no repeats; a circle stays a clock that was read."""
+    curve = [point(1, 10.0, 9.0, 12.0) | {"repeats": 0, "energy_uj": JOULES}]
+    rows = [timed("a", "cpu", curve=CURVE), modeled("a", "gpu, FP32", curve=curve), modeled("a", "gpu, FP16")]
     found = batch_curve.batch_curves(rows)
-    assert [(each["label"], each["device"], each["us"]) for each in found["floors"]] == [("a", "gpu, FP32", 0.4)]
-    drawn = batch_curve.plot(found["curves"], found["floors"])
-    assert (drawn.drawing.count("<circle"), drawn.drawing.count('class="mark floor"')) == (2, 1)
-    assert "a, a, gpu, FP32: floor, at least 0.400 µs" in drawn.drawing
-    assert "floor</text>" in drawn.columns
-    page, _ = page_of(rows)
-    assert "≥ 0.400" in page.text
+    assert [(each["device"], each["basis"]) for each in found["curves"]] == [
+        ("cpu", "measured"), ("gpu, FP32", "modeled")
+    ]  # fmt: skip
+    assert (found["modeled"], found["without"]) == (True, [])
+    drawn = batch_curve.plot(found["curves"])
+    assert (drawn.drawing.count("<circle"), drawn.drawing.count('class="diamond"')) == (2, 1)
+    assert drawn.drawing.count('class="curve of-1 modeled"') == 1
+    assert "2, a, gpu, FP32, modeled: 10.0 µs at batch 1" in drawn.drawing
+    page, markdown = page_of(rows)
+    assert "Diamonds on broken lines are modeled" in page.text
+    assert "1 10.0 9.00 to 12.0 modeled 3.25" in page.text
+    assert "| a, gpu, FP32, modeled | 10.0 µs (9.00 to 12.0) | not timed |" in markdown
+
+
+def test_floors_of_an_older_version_are_read_and_are_no_bound() -> None:
+    """They stay in the tables as what they are. Neither page says that a device needs at least as much."""
+    rows = [timed("a", "cpu", curve=CURVE), floor_of_an_older_version("a", "gpu, FP32", 0.4)]
+    assert [each["device"] for each in batch_curve.batch_curves(rows)["curves"]] == ["cpu"]
+    page, markdown = page_of(rows)
+    for text in (page.text, markdown):
+        assert "gpu, FP32" in text
+        assert "full throughput at full power" in text
+        assert not re.search("≥|at least|lower bound|no estimate", text.partition("Baseline")[2])
 
 
 def test_a_baseline_of_before_has_no_curve_and_says_so() -> None:
@@ -116,7 +137,8 @@ def test_a_baseline_of_before_has_no_curve_and_says_so() -> None:
     page, _ = page_of(rows[1:])
     assert f"a, card: {batch_curve.NO_CURVE}." in page.text
     assert not any((attributes.get("class") or "").startswith("curve ") for _, attributes in page.tags)
-    assert "No batch was timed, so there is no curve" in page_of([floor("a", "gpu", 0.1)])[0].text
+    older = [floor_of_an_older_version("a", "gpu", 0.1)]
+    assert "No batch was timed, so there is no curve" in page_of(older)[0].text
 
 
 def test_every_point_stands_in_the_tables() -> None:
@@ -124,7 +146,7 @@ def test_every_point_stands_in_the_tables() -> None:
     page, markdown = page_of(rows)
     assert "10 1.00 0.800 to 2.00 7 3.25" in page.text
     assert "1 10.0 9.00 to 12.0 7 not measured" in page.text
-    assert "| a, cpu | 10.0 µs (9.00 to 12.0) | 1.00 µs (0.800 to 2.00) |" in markdown
+    assert "| a, cpu, measured | 10.0 µs (9.00 to 12.0) | 1.00 µs (0.800 to 2.00) |" in markdown
 
 
 def test_labels_stand_apart_in_their_order() -> None:

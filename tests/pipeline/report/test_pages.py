@@ -102,17 +102,48 @@ def test_bases_are_distinguished(report: dict[str, Any]) -> None:
         "Intel Loihi 1": "modeled",
         "Intel Loihi 2": "unknown",
         "45 nm convention, 32-bit float": "convention",
-        "NVIDIA A100 SXM4": "floor",
+        "NVIDIA A100 SXM4, FP32, batch 1": "modeled",
     }
     assert words.basis_kind("modeled from measured constants", 1.0) == "modeled"
     assert words.basis_kind("measured", 1.0) == "measured"
     assert words.basis_kind("measured", None) == "unknown"
     html = render_html(report)
-    for basis in ("modeled", "unknown", "floor"):
+    for basis in ("modeled", "unknown"):
         assert f'<span class="tag {basis}">{basis}</span>' in html
     assert '<span class="tag measured">' not in html
-    assert "≥ 98.4 µJ" in Page(html).text
+    assert "≥" not in Page(html).text
     assert "unknown: no published energy for synaptic operations, active neuron updates" in Page(html).text
+
+
+def test_a_modeled_gpu_has_its_full_power_as_a_tick_and_its_live_energy(report: dict[str, Any]) -> None:
+    html, markdown = render_html(report), render_markdown(report)
+    row = next(row for row in energy_rows(report) if row["name"].startswith("NVIDIA"))
+    assert (row["total"]["nominal"], row["latency"]["nominal"], row["floor"]) == (41_600.0, 208.0, 98.4)
+    assert html.count("<title>NVIDIA A100 SXM4, FP32, batch 1: modeled, 24,960 µJ") == 1
+    drawn = html.partition("<title>NVIDIA A100 SXM4, FP32, batch 1")[2].partition("</svg></svg>")[0]
+    assert (drawn.count('class="mark floor"'), drawn.count('class="total"')) == (1, 1)
+    for text in (Page(html).text, markdown):
+        assert "24,960 µJ (312 to 396,000)" in text
+        assert "41,600 µJ (3,120 to 475,200)" in text
+        assert "24,000,000 µJ (12,000,000 to 32,000,000)" in text
+        assert "full throughput at full power" in text.lower()
+        assert "98.4 µJ" in text
+
+
+def test_the_energy_table_has_the_ends_of_a_modeled_gpu(report: dict[str, Any]) -> None:
+    """Of the rows by precision and batch, the first and the one with the least total energy; of each network."""
+    first, device = report["baseline"][-1], "NVIDIA A100 SXM4"
+    totals = {("FP32", 1): 40.0, ("FP32", 64): 4.0, ("INT8", 1): 39.0, ("INT8", 64): 2.0}
+    rows = [
+        first | {"device": f"{device}, {precision}", "batch": batch, "total_uj": {"nominal": total}}
+        for (precision, batch), total in totals.items()
+    ]
+    found = energy_rows(report | {"energy": [], "baseline": [*rows, first | {"model": "another"}]})
+    assert [row["name"] for row in found] == [
+        f"{device}, FP32, batch 1",
+        f"{device}, INT8, batch 64",
+        f"another: {device}, FP32, batch 1",
+    ]
 
 
 def test_unknown_energy_is_never_zero(report: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ def test_pictures_of_labeled_frames_without_a_time(spikeport, tmp_path):
     predicted = simulate(conv_network(), frames).spikes.sum(1).argmax(1)
     labels = np.where(np.arange(len(frames)) == 1, (predicted + 1) % 4, predicted)
     write_frames(tmp_path / "f.npz", frames, labels)
-    code, _, err = spikeport("profile", "conv.net", "--input", "f.npz", "--out", "page", "--baseline", "a100")
+    code, _, err = spikeport("profile", "conv.net", "--input", "f.npz", "--out", "page")
     assert code == 0, err
     report = validated(tmp_path / "page")
     assert [sample["correct"] for sample in report["samples"]] == [True, False]
@@ -106,7 +106,8 @@ def test_pictures_of_labeled_frames_without_a_time(spikeport, tmp_path):
     text = Page((tmp_path / "page" / "report.html").read_text()).text
     assert "step 3" in text
     assert " ms" not in text
-    assert report["baseline"][0]["energy_basis"] == "floor"
+    assert report["baseline"][0]["energy_basis"] == "modeled"
+    assert report["baseline"][0]["live_uj"] is None
     placed = report["energy"][0]["placement"]
     assert (placed["cores"], placed["cores_per_chip"]) == (sum(each["cores"] for each in placed["layers"]), 128)
     assert f"{placed['cores']} of 128 (1.6 % of a chip)" in text

@@ -1,4 +1,4 @@
-"""MACs of a baseline by hand, and the formula floor of a GPU."""
+"""MACs of a baseline by hand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import write_model
 
 from spikeport.errors import UserError
-from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
-from spikeport.pipeline.profiling.baseline.floors import floor_pj_per_mac
 from spikeport.pipeline.profiling.macs import count_macs
 
 
@@ -77,48 +75,3 @@ def test_broken_model_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xff not a model")
     with pytest.raises(UserError, match=r"broken\.onnx: cannot read this ONNX model"):
         count_macs(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "precision", "pj"),
-    [
-        ("h100", "fp32", 20.93),
-        ("h100", "fp16", 1.415),
-        ("h100", "int8", 0.707),
-        ("a100", "fp32", 41.0),
-        ("a100", "int8", 1.282),
-        ("v100", "fp32", 38.2),
-        ("v100", "fp16", 4.80),
-        ("h200", "fp32", 20.93),
-        ("t4", "fp32", 17.28),
-        ("t4", "fp16", 2.15),
-        ("t4", "int8", 1.08),
-        ("orin-nano", "fp32", 23.4),
-        ("orin-nano", "int8", 1.50),
-        ("orin-nano-super", "fp32", 23.9),
-        ("orin-nano-super", "int8", 1.49),
-        ("xavier-nx", "fp32", 35.5),
-        ("xavier-nx", "int8", 1.43),
-    ],
-)
-def test_formula_floor(name: str, precision: str, pj: float) -> None:
-    assert floor_pj_per_mac(load_profile(name), precision) == pytest.approx(pj, rel=3e-3)  # type: ignore[arg-type]
-
-
-def test_formula_floor_of_another_gpu(tmp_path: Path) -> None:
-    """T4: 2 * 70 W / 8.1 TFLOPS = 17.28 pJ per FP32 MAC; without an INT8 peak there is no INT8 floor."""
-    profile = write_gpu(tmp_path)
-    assert floor_pj_per_mac(profile, "fp32") == pytest.approx(17.28, abs=5e-3)
-    with pytest.raises(UserError, match="t4 gives no peak for int8"):
-        floor_pj_per_mac(profile, "int8")
-
-
-def write_gpu(folder: Path) -> HardwareProfile:
-    sourced = 'status = "vendor"\nsource = "data sheet"\n'
-    path = folder / "t4.toml"
-    path.write_text(
-        'schema = "snn-energy-profile/1"\n[device]\nid = "t4"\nname = "T4"\nkind = "gpu"\nsource = "data sheet"\n'
-        '[accounting]\nscope = "incremental"\n'
-        f"[gpu.p_max_W]\nvalue = 70\n{sourced}[gpu.fp32_tflops]\nvalue = 8.1\n{sourced}"
-    )
-    return load_profile(path)
