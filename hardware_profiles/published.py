@@ -29,6 +29,7 @@ class Published(Sourced):
         weight_bytes: bytes of the weights on a GPU.
         value_bytes: bytes that a GPU reads and writes for each inference.
         estimated_by: id of the profile that estimates the value, if this profile has no energies; else "".
+        steps: time steps of an inference on one chip, where the board's overhead belongs to the quantity; else None.
         clock_mhz: clock frequency, MHz.
         step_synops_if_all_fire: synaptic operations of the busiest core in one step if all its sources fired.
         step_neurons: neurons of that core.
@@ -57,6 +58,7 @@ class Published(Sourced):
     weight_bytes: Amount = 0.0
     value_bytes: Amount = 0.0
     estimated_by: str = ""
+    steps: Annotated[int, Field(ge=1)] | None = None
     clock_mhz: Amount | None = Field(default=None, alias="clock_MHz")
     step_synops_if_all_fire: tuple[Amount, ...] = ()
     step_neurons: Amount = 0.0

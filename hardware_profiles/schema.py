@@ -88,12 +88,14 @@ class Overhead(Part):
         per_step_uj: energy per time step, uJ.
         per_inference_uj: energy per inference, uJ.
         host_mw: power of the host, mW.
-        included: whether these costs are part of the total.
+        board_step_us: duration of a step on a board, us, where it is longer than the modeled step.
+        included: whether these costs are part of the total. The expected board reading always contains them.
     """
 
     per_step_uj: Constant | None = Field(default=None, alias="per_step_uJ")
     per_inference_uj: Constant | None = Field(default=None, alias="per_inference_uJ")
     host_mw: Constant | None = Field(default=None, alias="host_mW")
+    board_step_us: Constant | None = None
     included: bool = False
 
     @model_validator(mode="after")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from spikeport.hardware_profiles.board import board_overhead_uj
 from spikeport.hardware_profiles.constants import line
 from spikeport.hardware_profiles.launch_bound import GpuWork, gpu_estimate
 from spikeport.hardware_profiles.profile import HardwareProfile, known, list_profiles, load_profile
@@ -29,6 +32,8 @@ class PublishedCheck(JsonValue):
         low: smallest estimate over the published points; None without an estimate.
         nominal: the estimate of a GPU by nominal constants; None for other devices.
         high: largest estimate.
+        board_low: smallest expected board reading: `low` and the fixed costs of a board; None where it is unknown.
+        board_high: largest expected board reading.
         low_off: (low - published) / published.
         high_off: (high - published) / published.
         tolerance: largest error that counts as within, as a fraction of `published`.
@@ -51,6 +56,8 @@ class PublishedCheck(JsonValue):
     low: float | None = None
     nominal: float | None = None
     high: float | None = None
+    board_low: float | None = None
+    board_high: float | None = None
     low_off: float | None = None
     high_off: float | None = None
     tolerance: float | None
@@ -133,6 +140,9 @@ def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
     profile = load_profile(entry.estimated_by) if entry.estimated_by else profile
     low, high = estimate(profile, entry)
     row = replace(row, low=low, high=high, low_off=low / entry.value - 1, high_off=high / entry.value - 1)
+    if entry.steps is not None:
+        fixed = board_overhead_uj(profile, entry.steps, np.zeros((3, 1)), chips=1)[:, 0] / MICRO[entry.unit]
+        row = replace(row, board_low=low + float(fixed[0]), board_high=high + float(fixed[2]))
     if entry.tolerance is None or not entry.synops:
         rates, result = _bracket(profile, entry, entry.value, low, high)
         return replace(row, rates=rates, result=result)

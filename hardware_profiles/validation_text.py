@@ -38,6 +38,13 @@ def summary(rows: list[PublishedCheck]) -> list[str]:
         for row in rows
         if row.high is not None and row not in judged
     ]
+    boards = [row for row in rows if row.board_low is not None and row.board_high is not None]
+    if boards:
+        held = sum((row.board_low or 0.0) <= (row.published or 0.0) <= (row.board_high or 0.0) for row in boards)
+        sentences.append(
+            f"With host, input, output and reset, {held} of {len(boards)} measured totals of small networks lie within "
+            "the expected board reading. Its high end is from one of them, so that is no independent check."
+        )
     if judged and low:
         sentences.append(
             "So an estimate is right to about a third for large networks, and far too low for tiny ones, where fixed "
@@ -106,8 +113,9 @@ def markdown(rows: list[PublishedCheck]) -> str:
     Args:
         rows: rows of `validate_rows`.
     """
-    head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "role", "source")
-    lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|---|"]
+    head = ("hardware", "workload", "quantity", "published", "estimate", "board reading", "off", "result", "role")
+    head = (*head, "source")
+    lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---:|---|---|---|"]
     for row in rows:
         if row.nominal is not None:
             continue
@@ -117,6 +125,7 @@ def markdown(rows: list[PublishedCheck]) -> str:
             row.quantity,
             f"{number(row.published)} {row.unit}",
             f"{number(row.low)} to {number(row.high)}" if row.low is not None else "-",
+            f"{number(row.board_low)} to {number(row.board_high)}" if row.board_low is not None else "-",
             f"{100 * (row.low_off or 0.0):+.1f} to {100 * (row.high_off or 0.0):+.1f} %"
             if row.low is not None
             else "-",

@@ -63,7 +63,8 @@ def hardware_validate(json: Json = False) -> None:
     from spikeport.pipeline.stages.machine import validate_hardware
 
     rows = validate_hardware()
-    keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "role", "workload")
+    keys = ("hardware", "quantity", "unit", "published", "low", "high", "board_low", "board_high", "result", "role")
+    keys = (*keys, "workload")
     show(
         rows,
         json,

@@ -39,10 +39,10 @@ def test_one_step_on_one_core() -> None:
 
 
 def test_static_power_runs_for_the_length_of_the_inference() -> None:
-    """166.2 ns at 104.4 mW are 17.351 nJ."""
+    """166.2 ns at 29.7 mW are 4.936 nJ."""
     result = sample_energies(load_profile("loihi1"), one_layer(synops=8, updates_active=3), placement=placed(1))
-    assert nominal(result.static_pj) == pytest.approx(166.2e-9 * 104.4e-3 * 1e12, rel=1e-12)
-    assert nominal(result.total_pj) == pytest.approx(nominal(result.dynamic_pj) + 17351.28, rel=1e-9)
+    assert nominal(result.static_pj) == pytest.approx(166.2e-9 * 29.7e-3 * 1e12, rel=1e-12)
+    assert nominal(result.total_pj) == pytest.approx(nominal(result.dynamic_pj) + 4936.14, rel=1e-9)
     edp = energy_row(result)["edp_uj_us"]["nominal"]
     assert edp == pytest.approx(nominal(result.total_pj) * 1e-6 * 0.1662, rel=1e-12)
 
@@ -125,7 +125,7 @@ def test_constants_of_a_route() -> None:
 def test_row_names_its_grade_scope_and_omissions() -> None:
     activity = conv_activity(conv_frames())
     row = energy_row(sample_energies(load_profile("loihi1"), activity, placement=placed(2, 1)))
-    assert row["basis"] == "modeled from pre-silicon and fitted constants"
+    assert row["basis"] == "modeled from pre-silicon and measured constants"
     assert "routing (lower bound)" in row["scope"]
     assert any("host" in line for line in row["not_included"])
     assert any("low by 6.6 times at least" in line for line in row["assumptions"])
