@@ -173,6 +173,11 @@ class Activity:
         return sum(layer.dense_ops_per_pass for layer in self.layers)
 
     @property
+    def neurons(self) -> int:
+        """Neurons of all layers."""
+        return sum(layer.neurons for layer in self.layers)
+
+    @property
     def activation_sparsity(self) -> float:
         """Share of neuron-steps without a spike (NeuroBench)."""
         updates = self.samples * sum(layer.updates for layer in self.layers)

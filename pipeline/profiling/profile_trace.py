@@ -47,6 +47,7 @@ def estimate_energy(
     *,
     active_rule: str | None = None,
     frames: Any = None,
+    dt_s: float | None = None,
 ) -> EnergyEstimate:
     """The energy of one inference on one device: counted operations times published energies per operation.
 
@@ -56,14 +57,16 @@ def estimate_energy(
         hardware: id of a profile, path of a profile file, or a loaded profile.
         active_rule: the rule for active neuron updates; None for the profile's own.
         frames: `[N, T, ...]`, the input of `trace`; needed only where the network takes input values other than 1.
+        dt_s: duration of a time step in s, for the energy in live operation; None where it is unknown.
 
     Raises:
         UserError: the trace has no counts or belongs to another network; the profile is unknown or that of a GPU.
     """
     profile = hardware if isinstance(hardware, HardwareProfile) else load_profile(hardware)
     activity = count_activity(network, trace, frames)
+    placement = place(network, profile)
     return _estimate(
-        sample_energies(profile, activity, placement=place(network, profile), active_rule=active_rule), active_rule
+        sample_energies(profile, activity, placement=placement, active_rule=active_rule, dt_s=dt_s), active_rule
     )
 
 
@@ -73,6 +76,7 @@ def profile_trace(
     hardware: tuple[str, ...],
     active_rule: str | None = None,
     frames: Any = None,
+    dt_s: float | None = None,
 ) -> TraceProfile:
     """Counts of a spike trace and its energy on each device.
 
@@ -82,6 +86,7 @@ def profile_trace(
         hardware: ids or files of profiles.
         active_rule: the rule for active neuron updates; None for each profile's own.
         frames: `[N, T, ...]`, the input of `trace`; needed only where the network takes input values other than 1.
+        dt_s: duration of a time step in s, for the energy in live operation; None where it is unknown.
 
     Raises:
         UserError: as in `estimate_energy`.
@@ -93,14 +98,19 @@ def profile_trace(
         silent=int(np.count_nonzero(classes == SILENT)),
         layers=tuple(layer.means() for layer in activity.layers),
         energy=tuple(
-            _estimate(found, active_rule) for found in sample_energies_on(network, activity, hardware, active_rule)
+            _estimate(found, active_rule)
+            for found in sample_energies_on(network, activity, hardware, active_rule, dt_s)
         ),
         ann_macs=activity.ann_macs,
     )
 
 
 def sample_energies_on(
-    network: IntegerNetwork, activity: Activity, hardware: tuple[str, ...], active_rule: str | None = None
+    network: IntegerNetwork,
+    activity: Activity,
+    hardware: tuple[str, ...],
+    active_rule: str | None = None,
+    dt_s: float | None = None,
 ) -> list[SampleEnergies]:
     """Energies of each sample on each device, with the network placed by the public limits.
 
@@ -109,15 +119,17 @@ def sample_energies_on(
         activity: its counts.
         hardware: ids or files of profiles.
         active_rule: the rule for active neuron updates; None for each profile's own.
+        dt_s: duration of a time step in s; None where it is unknown.
 
     Raises:
         UserError: a profile is unknown or that of a GPU.
     """
     return [
-        sample_energies(profile, activity, placement=place(network, profile), active_rule=active_rule)
+        sample_energies(profile, activity, placement=place(network, profile), active_rule=active_rule, dt_s=dt_s)
         for profile in map(load_profile, hardware)
     ]
 
 
 def _estimate(found: SampleEnergies, active_rule: str | None) -> EnergyEstimate:
-    return summarize(found, sensitivity(found.profile, found.activity, found.placement, active_rule))
+    dt_s = found.period_us / found.activity.steps / 1e6 if found.period_us else None
+    return summarize(found, sensitivity(found.profile, found.activity, found.placement, active_rule, dt_s))

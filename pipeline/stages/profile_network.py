@@ -98,7 +98,9 @@ def profile_network(
 
     gpu = baseline_gpu(baseline)
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=report_progress)
-    counts: CountsJson = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
+    counts: CountsJson = profile_trace(
+        subject.network, trace, hardware, active_rule, subject.frames, subject.dt_s
+    ).to_json()
     answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.levels))
     early: EarlyExit = {"reason": answers if isinstance(answers, str) else ""}
     if subject.labels is not None and not isinstance(answers, str):

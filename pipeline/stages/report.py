@@ -84,7 +84,7 @@ def profile_run(
     network = read_netx(context.run.file("student.net"))
     devices, rule, test = hardware or recipe.hardware, active_rule or recipe.active_rule, context.dataset.test
     trace = trace_of(context)
-    counts: CountsJson = profile_trace(network, trace, devices, rule, test.frames).to_json()
+    counts: CountsJson = profile_trace(network, trace, devices, rule, test.frames, context.dataset.dt_s).to_json()
     early = early_exit(
         network, test.frames, test.labels, trace, devices, rule,
         lambda done, total: context.progress(done, total, "samples, step by step"),

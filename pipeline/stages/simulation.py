@@ -108,6 +108,7 @@ def estimate_energy(
     *,
     active_rule: str | None = None,
     frames: Any = None,
+    dt_s: float | None = None,
 ) -> EnergyEstimate:
     """Models the energy of one inference on a device: exact counts times published energies per operation.
 
@@ -117,6 +118,7 @@ def estimate_energy(
         hardware: id of a profile, path of a profile file, or a loaded profile.
         active_rule: the rule for active neuron updates; None for that of the profile.
         frames: `[N, T, ...]`, the input of `trace`; needed only where the network takes input values other than 1.
+        dt_s: duration of a time step in s, for the energy in live operation; None for that of `net`, if it has one.
 
     Returns:
         Energies as intervals in µJ, with the constants that are unknown.
@@ -126,4 +128,8 @@ def estimate_energy(
     """
     from spikeport.pipeline.profiling import profile_trace
 
-    return profile_trace.estimate_energy(integer_network(net), trace, hardware, active_rule=active_rule, frames=frames)
+    if dt_s is None:
+        dt_s = getattr(net, "dt_s", None)
+    return profile_trace.estimate_energy(
+        integer_network(net), trace, hardware, active_rule=active_rule, frames=frames, dt_s=dt_s
+    )

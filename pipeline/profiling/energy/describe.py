@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spikeport.hardware_profiles.constants import AccessCurve, Constant, Sourced
+from spikeport.hardware_profiles.profile import known
 from spikeport.hardware_profiles.validation import check_rows
 from spikeport.pipeline.profiling.energy.active_rule import RULES
+from spikeport.pipeline.profiling.energy.one_answer import steps_to_answer
+from spikeport.pipeline.profiling.energy.readings import NO_STEP, board_constants
 
 if TYPE_CHECKING:
     from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
@@ -43,6 +46,12 @@ def scope(energies: SampleEnergies) -> str:
     return f"{dynamic}; total adds static power{overhead}"
 
 
+UNITS = {
+    "overhead per step": "µJ",
+    "overhead per inference": "µJ",
+    "overhead of the host": "mW",
+    "time of a board's step": "µs",
+}
 GRADED = {
     "one_op": "an input event of whatever value counts as one operation",
     "by_value": "an input event counts as often as its value says",
@@ -84,6 +93,7 @@ def assumptions(energies: SampleEnergies) -> list[str]:
     if energies.placement is not None and energies.latency.time_us is not None:
         stated.append(str(energies.placement))
     stated += energies.latency.assumptions
+    stated += _operation(energies)
     if energies.latency.unknown and accounting.scope == "incremental":
         stated.append(f"no total: {energies.latency.unknown}")
     stated += [f"{op}: {constant.note}" for op, constant in energies.used if constant.note]
@@ -94,6 +104,67 @@ def assumptions(energies: SampleEnergies) -> list[str]:
             if row.high is not None
         ]
     return stated
+
+
+def _operation(energies: SampleEnergies) -> list[str]:
+    """To which operation of the chip times and energies belong, and what the ends of intervals are."""
+    steps, stated = energies.activity.steps, []
+    if energies.answer.time_us is not None:
+        stated.append(
+            f"a layer's spikes reach the next layer a step later: an answer takes {steps_to_answer(energies.activity)} "
+            f"steps (latency), and recordings that are replayed without a pause give one every {steps} steps "
+            "(interval, total energy)"
+        )
+    if energies.live is not None and energies.period_us is not None:
+        busy = float(energies.live.duty[1].mean())
+        stated.append(
+            f"live: one recording every {energies.period_us / 1e3:g} ms, and static power all the time"
+            + ("" if busy <= 1 else f"; warning: the chip needs {busy:.3g} times as long and cannot keep up")
+        )
+    elif energies.static_pj is not None:
+        stated.append(f"no live total: {NO_STEP}")
+    if energies.board_pj is not None:
+        stated.append(
+            "board reading: what a meter would show above the power of the idle board; the cores, host, embedded "
+            "processors, input, output and reset"
+        )
+    if energies.dynamic_pj is not None and energies.profile.device.kind == "neuromorphic":
+        stated.append(
+            "low and high: all constants low, or all high, at once. They are no confidence interval; the range of "
+            "nine tenths draws each constant by itself"
+        )
+    return stated
+
+
+def unknown_overhead(energies: SampleEnergies) -> list[str]:
+    """Costs of the device without a known number that its energies lack, or contain only as an interval from 0.
+
+    Args:
+        energies: energies of the samples.
+    """
+    profile = energies.profile
+    if energies.dynamic_pj is None or profile.device.kind != "neuromorphic":
+        return []
+    host = known(profile.overhead.host_mw)
+    around = "host, embedded processors, input and output"
+    missing = ["energy of the barrier between steps"] if profile.constant("barrier") is None else []
+    if host is None:
+        missing.append(around)
+    elif host.interval[0] != host.interval[2]:
+        missing.append(f"{around} ({host.interval[0]:g} to {host.interval[2]:g} mW)")
+    if profile.constant("reset_chip") is None:
+        missing.append("reset between inferences")
+    return missing
+
+
+def sources(energies: SampleEnergies) -> list[str]:
+    """Every constant that was used, in words.
+
+    Args:
+        energies: energies of the samples.
+    """
+    board = board_constants(energies.profile) if energies.board_pj is not None else []
+    return [source(name, constant) for name, constant in (*energies.used, *board)]
 
 
 def _rule(energies: SampleEnergies) -> str:
@@ -174,5 +245,5 @@ def _value(name: str, constant: Sourced) -> str:
     assert isinstance(constant, Constant)
     low, value, high = constant.interval
     interval = f" ({low:g} to {high:g})" if low != high else ""
-    unit = "mW" if name.startswith("static") else "bytes" if name.endswith("_bytes") else "pJ"
+    unit = "mW" if name.startswith("static") else "bytes" if name.endswith("_bytes") else UNITS.get(name, "pJ")
     return f"{value:g}{interval} {unit}"

@@ -6,156 +6,24 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
+from spikeport.hardware_profiles.board import SmallNetworkFactor
 from spikeport.hardware_profiles.schema import ActiveRule
 from spikeport.json_values import OMIT_NONE, JsonValue
+from spikeport.pipeline.profiling.energy.estimate_parts import (
+    BreakEven,
+    BusiestCore,
+    ConstantEffect,
+    LayerEnergy,
+    NeuronBracket,
+    PlacementSummary,
+    ProfileFile,
+    Range90,
+)
 from spikeport.pipeline.profiling.percentiles import SampleStatistics
 from spikeport.tables import text_of
 from spikeport.values import Interval
 
 LAYERS_PRINTED = 16  # further layers are left out of the text form
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerEnergy(JsonValue):
-    """Dynamic energy of one layer by term, µJ per inference, means over samples.
-
-    Attributes:
-        name: the layer.
-        synapse_uj: synaptic operations.
-        neuron_uj: neuron updates.
-        routing_uj: messages. A lower bound: hops between tiles are not counted.
-        addressing_uj: address computations, for profiles with a `[memory]` section.
-        memory_uj: memory accesses, for profiles with a `[memory]` section.
-        memory_by_buffer_uj: `memory_uj` by buffer.
-        buffer_bytes: nominal size of each buffer in bytes.
-    """
-
-    name: str
-    synapse_uj: Interval
-    neuron_uj: Interval
-    routing_uj: Interval
-    addressing_uj: Interval | None = field(default=None, metadata=OMIT_NONE)
-    memory_uj: Interval | None = field(default=None, metadata=OMIT_NONE)
-    memory_by_buffer_uj: dict[str, Interval] | None = field(default=None, metadata=OMIT_NONE)
-    buffer_bytes: dict[str, float] | None = field(default=None, metadata=OMIT_NONE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NeuronBracket(JsonValue):
-    """Bounds of the neuron energy at nominal constants.
-
-    Attributes:
-        all_inactive: neuron energy if all updates were inactive, µJ.
-        all_active: neuron energy if all updates were active, µJ.
-    """
-
-    all_inactive: float
-    all_active: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class BreakEven(JsonValue):
-    """The activity at which the spiking network needs as much energy as one dense pass of an ANN of the same shape.
-
-    Attributes:
-        events_per_synapse: events per synapse and inference at equal energy.
-        here: events per synapse and inference of this network.
-        firing: share of neuron-steps with a spike.
-        ann_bits: bits of the ANN's activations that T time steps correspond to, ceil(log2(T + 1)).
-    """
-
-    events_per_synapse: float
-    here: float
-    firing: float | None = field(default=None, metadata=OMIT_NONE)
-    ann_bits: int | None = field(default=None, metadata=OMIT_NONE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ends(JsonValue):
-    """Energy at both ends of a constant.
-
-    Attributes:
-        low: energy with the constant at its low end, µJ.
-        high: energy with the constant at its high end, µJ.
-    """
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConstantEffect(JsonValue):
-    """Effect of one uncertain constant, all others nominal.
-
-    Attributes:
-        constant: its key in the profile, or the choice that is varied.
-        low: its low end; None for a choice or a curve.
-        high: its high end; None for a choice or a curve.
-        dynamic_uj: dynamic energy at both ends; None where it is unknown.
-        total_uj: total energy at both ends; None where it is unknown.
-    """
-
-    constant: str
-    low: float | None
-    high: float | None
-    dynamic_uj: Ends | None
-    total_uj: Ends | None
-
-    @property
-    def span_uj(self) -> float:
-        """The larger of the two changes of energy, µJ."""
-        return max((abs(ends.high - ends.low) for ends in (self.dynamic_uj, self.total_uj) if ends), default=0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacedLayer(JsonValue):
-    """Cores of one layer.
-
-    Attributes:
-        name: the layer.
-        cores: number of its cores.
-        filled_by: the limit that determines the number of cores ("": none).
-    """
-
-    name: str
-    cores: int
-    filled_by: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacementSummary(JsonValue):
-    """Cores, tiles and chips of a network by public limits.
-
-    Attributes:
-        cores: cores of all layers.
-        at_least: whether a limit that fills cores is not public, so that a compiler may need more.
-        cores_per_chip: cores of one chip.
-        tiles: tiles of all layers; None where their size is not public.
-        chips: chips of all layers.
-        summary: the result of all limit checks in words.
-        layers: cores of each layer.
-    """
-
-    cores: int
-    at_least: bool = False
-    cores_per_chip: float
-    tiles: int | None = None
-    chips: int | None = field(default=None, metadata=OMIT_NONE)
-    summary: str
-    layers: tuple[PlacedLayer, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileFile(JsonValue):
-    """The hardware profile that was used.
-
-    Attributes:
-        file: name of its file.
-        sha256: SHA-256 of its file.
-    """
-
-    file: str
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -166,11 +34,12 @@ class EnergyEstimate(JsonValue):
         hardware: id of the profile.
         name: name of the device.
         kind: kind of the device.
-        dynamic_uj: energy of the counted operations.
-        static_uj: static power times latency.
-        total_uj: dynamic, static and, where the profile includes it, fixed overhead.
-        latency_us: time of one inference in µs.
-        edp_uj_us: energy-delay product, µJ µs.
+        dynamic_uj: energy of the counted operations in the cores.
+        static_uj: static power times `interval_us`.
+        total_uj: dynamic, static and, where the profile includes it, fixed overhead: recordings replayed without a
+            pause.
+        latency_us: time from the first input to the answer of one isolated inference, µs.
+        edp_uj_us: energy-delay product, `total_uj` times `latency_us`, µJ µs.
         per_sample_uj: distribution of the nominal energy over samples.
         active_rule: the rule for active neuron updates; None where no number depends on it.
         neuron_bracket_uj: neuron energy with all updates inactive, and active.
@@ -189,6 +58,18 @@ class EnergyEstimate(JsonValue):
         break_even: the activity at which both networks need the same energy.
         operations_uj: operations of the spiking network alone, comparable with `ann_uj`.
         sensitivity: effect of each uncertain constant, the largest first.
+        board_uj: expected board reading above its idle power: dynamic energy, host, input, output and reset.
+        live_uj: dynamic energy, and static power for the duration of a recording: one recording in each T dt.
+        live_unknown: why `live_uj` is unknown where static power and time are known.
+        duty: time of an inference over the duration of a recording.
+        interval_us: time from one answer to the next where recordings are replayed without a pause, µs.
+        steps_to_answer: time steps in `latency_us`.
+        steps_between: time steps in `interval_us`.
+        isolated_uj: dynamic energy of one isolated inference, whose neurons are updated in `steps_to_answer` steps.
+        range90_uj: middle 90 % over draws of all constants.
+        busiest_core: work of the busiest core.
+        small_networks: how far measured energies of small networks were above their estimates; None for others.
+        unknown_overhead: costs of the device without a known number that no energy contains in full, in words.
     """
 
     hardware: str
@@ -217,6 +98,18 @@ class EnergyEstimate(JsonValue):
     break_even: BreakEven | None = field(default=None, metadata=OMIT_NONE)
     operations_uj: Interval | None = field(default=None, metadata=OMIT_NONE)
     sensitivity: tuple[ConstantEffect, ...] = ()
+    board_uj: Interval | None = None
+    live_uj: Interval | None = None
+    live_unknown: str | None = field(default=None, metadata=OMIT_NONE)
+    duty: Interval | None = None
+    interval_us: Interval | None = None
+    steps_to_answer: int | None = None
+    steps_between: int | None = None
+    isolated_uj: Interval | None = None
+    range90_uj: Range90 | None = None
+    busiest_core: BusiestCore | None = None
+    small_networks: SmallNetworkFactor | None = None
+    unknown_overhead: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         lines = [f"EnergyEstimate: {self.name} ({self.hardware}), {self.basis}"]
@@ -233,20 +126,25 @@ class EnergyEstimate(JsonValue):
         return f"<table><caption>{escape(self.name)}: {escape(self.basis)}</caption>{rows}</table>"
 
     def _facts(self) -> list[tuple[str, str]]:
-        latency = "unknown" if self.latency_us is None else _text(self.latency_us, "µs")
         return [
-            ("dynamic", _uj(self.dynamic_uj)),
-            ("total", _uj(self.total_uj)),
-            ("latency", latency),
-            ("unknown", ", ".join(self.unknown_terms) or "nothing"),
+            ("core", _uj(self.dynamic_uj)),
+            ("board", _uj(self.board_uj)),
+            ("replayed", _uj(self.total_uj)),
+            ("live", _uj(self.live_uj)),
+            ("latency", _text(self.latency_us, "µs")),
+            ("interval", _text(self.interval_us, "µs")),
+            ("EDP", _text(self.edp_uj_us, "µJ µs")),
+            ("unknown", ", ".join((*self.unknown_terms, *self.unknown_overhead)) or "nothing"),
             ("scope", self.scope),
         ]
 
 
 def _uj(energy: Interval | None) -> str:
-    return "unknown" if energy is None else _text(energy, "µJ")
+    return _text(energy, "µJ")
 
 
-def _text(value: Interval, unit: str) -> str:
+def _text(value: Interval | None, unit: str) -> str:
+    if value is None:
+        return "unknown"
     ends = "" if value.low == value.high else f" ({value.low:.3g} to {value.high:.3g})"
     return f"{value.nominal:.3g} {unit}{ends}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spikeport.export.mapping.limits import check_limits
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.hardware_profiles.profile import HardwareProfile, known
-from spikeport.pipeline.profiling.energy.estimate import PlacedLayer, PlacementSummary
+from spikeport.pipeline.profiling.energy.estimate_parts import PlacedLayer, PlacementSummary
 
 
 @dataclass(frozen=True, kw_only=True)

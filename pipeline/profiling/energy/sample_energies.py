@@ -16,7 +16,9 @@ from spikeport.hardware_profiles.schema import ActiveRule, fields_of
 from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.active_rule import active_updates, rule_of
 from spikeport.pipeline.profiling.energy.latency import Latency, latency
+from spikeport.pipeline.profiling.energy.one_answer import one_answer
 from spikeport.pipeline.profiling.energy.placement import Placement
+from spikeport.pipeline.profiling.energy.readings import Live, board_pj, live
 from spikeport.pipeline.profiling.energy.terms import (
     LayerEnergyArrays,
     counted_synops,
@@ -24,7 +26,7 @@ from spikeport.pipeline.profiling.energy.terms import (
     layer_energy,
     neuron_bracket_pj,
     overhead_pj,
-    static_pj,
+    static_mw,
     synop_constant,
 )
 
@@ -48,7 +50,13 @@ class SampleEnergies:
         ann_pj: operations of one dense pass of an ANN of the same shape: low, nominal, high.
         neuron_bracket_pj: mean nominal neuron energy with all updates inactive, and with all active.
         placement: cores of the network; None where they are unknown.
-        latency: time of each sample.
+        latency: time of each sample in a stream, T steps.
+        answer: time of each sample by itself, from its first input to its answer.
+        isolated_pj: dynamic energy of each sample by itself.
+        static_mw: `[3]` static power of the chips in use, mW.
+        period_us: duration of a recording, T dt, µs; None where dt is unknown.
+        live: energy at the pace of the sensor.
+        board_pj: expected board reading.
         unknown_terms: terms without a published value.
         used: the constants that were multiplied, by name.
     """
@@ -64,6 +72,12 @@ class SampleEnergies:
     neuron_bracket_pj: tuple[float, float] | None
     placement: Placement | None
     latency: Latency
+    answer: Latency
+    isolated_pj: np.ndarray | None
+    static_mw: np.ndarray | None
+    period_us: float | None
+    live: Live | None
+    board_pj: np.ndarray | None
     unknown_terms: tuple[str, ...]
     used: tuple[tuple[str, Sourced], ...]
 
@@ -80,6 +94,7 @@ def sample_energies(
     *,
     placement: Placement | None = None,
     active_rule: str | None = None,
+    dt_s: float | None = None,
 ) -> SampleEnergies:
     """Energy of each sample of `activity` on the device of `profile`.
 
@@ -93,6 +108,7 @@ def sample_energies(
         activity: counts of the network.
         placement: cores of the layers. Without it, time and static power that depend on it are unknown.
         active_rule: the rule for active neuron updates; None or "" for the profile's own.
+        dt_s: duration of a time step of the recordings in s; None where it is unknown.
 
     Raises:
         UserError: the profile is that of a GPU, or the rule is unknown.
@@ -118,17 +134,22 @@ def sample_energies(
         unknown_terms.append("latency")
 
     layers: tuple[LayerEnergyArrays, ...] = ()
-    dynamic = static = total = bracket = None
+    dynamic = static = total = bracket = isolated = None
+    alone = one_answer(activity)
+    active_alone = [active_updates(layer, rule) for layer in alone.layers]
+    power_mw = static_mw(profile, placement)
+    period_us = dt_s * activity.steps * 1e6 if dt_s else None
     if profile.accounting.scope == "all_in":
         synop = profile.constant("synop")
         if synop is not None and needed not in unknown_terms:
             total = energy_pj(synop, all_synops(profile, activity))
     elif not set(unknown_terms) & set(DYNAMIC_TERMS):
-        layers = tuple(
-            layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True)
-        )
+        layers = _layers(profile, activity, active)
         dynamic = np.sum([layer.dynamic_pj for layer in layers], axis=0)
-        static = static_pj(profile, time, placement)
+        if profile.device.kind == "neuromorphic":
+            isolated = np.sum([layer.dynamic_pj for layer in _layers(profile, alone, active_alone)], axis=0)
+        if power_mw is not None and time.time_us is not None:
+            static = power_mw[:, None] * time.time_us * 1e3  # 1 mW for 1 µs is 1000 pJ
         if static is None and time.time_us is not None and "static" not in unknown_terms:
             unknown_terms.append("static")  # power is known per chip or core, but their number is not
         bracket = neuron_bracket_pj(profile, activity)
@@ -148,9 +169,19 @@ def sample_energies(
         neuron_bracket_pj=bracket,
         placement=placement,
         latency=time,
+        answer=latency(profile, alone, active_alone, placement),
+        isolated_pj=isolated,
+        static_mw=power_mw,
+        period_us=period_us,
+        live=live(dynamic, power_mw, time, period_us),
+        board_pj=board_pj(profile, activity, dynamic, time, placement),
         unknown_terms=tuple(unknown_terms),
         used=_used(profile, activity, has_static=static is not None, has_ann=mac is not None),
     )
+
+
+def _layers(profile: HardwareProfile, activity: Activity, active: list[np.ndarray]) -> tuple[LayerEnergyArrays, ...]:
+    return tuple(layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True))
 
 
 def _used(

@@ -12,12 +12,14 @@ from spikeport.hardware_profiles.constants import Constant, Curve
 from spikeport.hardware_profiles.profile import HardwareProfile
 from spikeport.hardware_profiles.schema import fields_of
 from spikeport.pipeline.profiling.counts import Activity
-from spikeport.pipeline.profiling.energy.estimate import ConstantEffect, Ends
+from spikeport.pipeline.profiling.energy.estimate_parts import ConstantEffect, Ends
 from spikeport.pipeline.profiling.energy.placement import Placement
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies, sample_energies
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
 
 ConstantType = TypeVar("ConstantType", bound=Constant)
+OVERHEAD = "overhead"
+STATIC_SCALE = "static.scale"
 SECTIONS = ("static", "overhead", "latency", "memory")
 ProfilePair = tuple[HardwareProfile, HardwareProfile]  # with a constant at its low and at its high end
 
@@ -27,28 +29,40 @@ def sensitivity(
     activity: Activity,
     placement: Placement | None = None,
     active_rule: str | None = None,
+    dt_s: float | None = None,
 ) -> tuple[ConstantEffect, ...]:
-    """Dynamic and total energy with one constant at its low and at its high end, for each constant with an interval.
+    """Each energy with one constant at its low and at its high end, for each constant with an interval.
 
-    The choice of active neuron updates is one more entry. Limits are not varied, so the placement stays the same.
+    The choice of active neuron updates is one more entry, and so is static power by used cores or by whole chips. Fixed
+    costs of the board are one entry. Limits are not varied, so the placement stays the same.
 
     Args:
         profile: the device.
         activity: the counts of the network.
         placement: its cores; None where they are unknown.
         active_rule: the rule for active neuron updates; None for the profile's own.
+        dt_s: duration of a time step in s; None where it is unknown.
 
     Returns:
         The effects, the largest first, without constants that change nothing; empty where no energy is known.
     """
-    nominal = sample_energies(profile, activity, placement=placement, active_rule=active_rule)
+
+    def of(varied: HardwareProfile) -> SampleEnergies:
+        return sample_energies(varied, activity, placement=placement, active_rule=active_rule, dt_s=dt_s)
+
+    nominal = of(profile)
     if nominal.dynamic_pj is None and nominal.total_pj is None:
         return ()
     effects = []
     for key, (low, high), ends in _varied(profile):
-        energies = [sample_energies(varied, activity, placement=placement, active_rule=active_rule) for varied in ends]
-        dynamic, total = (_ends([getattr(each, name) for each in energies]) for name in ("dynamic_pj", "total_pj"))
-        effects.append(ConstantEffect(constant=key, low=low, high=high, dynamic_uj=dynamic, total_uj=total))
+        dynamic, total, live, board = (
+            _ends(list(found)) for found in zip(*(_energies(of(varied)) for varied in ends), strict=True)
+        )
+        effects.append(
+            ConstantEffect(
+                constant=key, low=low, high=high, dynamic_uj=dynamic, total_uj=total, live_uj=live, board_uj=board
+            )
+        )
     effects += _active_updates(nominal, nominal.neuron_bracket_pj)
     return tuple(sorted((each for each in effects if each.span_uj), key=lambda each: each.span_uj, reverse=True))
 
@@ -56,7 +70,7 @@ def sensitivity(
 def _varied(profile: HardwareProfile) -> Iterator[tuple[str, tuple[float | None, float | None], ProfilePair]]:
     """Key and ends of each uncertain constant, and the profile with the constant at either end."""
     for index, entry in enumerate(profile.energy):
-        if _uncertain(entry):
+        if _uncertain(entry) and entry.op != "reset_chip":  # it is part of OVERHEAD
             low, _, high = entry.interval
             ends = [(*profile.energy[:index], _set(entry, end), *profile.energy[index + 1 :]) for end in (low, high)]
             first, second = (replace(profile, energy=energy) for energy in ends)
@@ -66,6 +80,12 @@ def _varied(profile: HardwareProfile) -> Iterator[tuple[str, tuple[float | None,
         if part is None:
             continue
         names = {field.alias or name: name for name, field in type(part).model_fields.items()}
+        if section == "overhead":  # a host without its time, or the reverse, would move nothing
+            yield OVERHEAD, (None, None), _overhead_at_its_ends(profile)
+            continue
+        if section == "static" and profile.static.scale == "used_chips":
+            by_cores = part.model_copy(update={"scale": "used_cores"})
+            yield STATIC_SCALE, (None, None), (replace(profile, static=by_cores), profile)
         for key, value in fields_of(part):
             if isinstance(value, Constant) and _uncertain(value):
                 low, _, high = value.interval
@@ -80,6 +100,31 @@ def _varied(profile: HardwareProfile) -> Iterator[tuple[str, tuple[float | None,
             yield f"{section}.{key}", bounds, (first, second)
 
 
+def _overhead_at_its_ends(profile: HardwareProfile) -> ProfilePair:
+    """The profile with all fixed costs of the board low, and high."""
+    constants = {
+        name: constant for name in type(profile.overhead).model_fields
+        if isinstance(constant := getattr(profile.overhead, name), Constant) and _uncertain(constant)
+    }  # fmt: skip
+    reset = profile.constant("reset_chip")
+    first, second = (
+        replace(
+            profile,
+            overhead=profile.overhead.model_copy(
+                update={name: _set(constant, constant.interval[end]) for name, constant in constants.items()}
+            ),
+            energy=tuple(_set(entry, entry.interval[end]) if entry is reset else entry for entry in profile.energy),
+        )
+        for end in (0, 2)
+    )
+    return first, second
+
+
+def _energies(found: SampleEnergies) -> tuple[np.ndarray | None, ...]:
+    """Dynamic, total and live energy and the board reading, pJ."""
+    return found.dynamic_pj, found.total_pj, None if found.live is None else found.live.energy_pj, found.board_pj
+
+
 def _active_updates(nominal: SampleEnergies, bracket: tuple[float, float] | None) -> list[ConstantEffect]:
     """Effect of the rule for active neuron updates, which is a choice and not a constant."""
     if bracket is None or nominal.dynamic_pj is None:
@@ -91,13 +136,16 @@ def _active_updates(nominal: SampleEnergies, bracket: tuple[float, float] | None
         at = None if energy_pj is None else float(energy_pj[1].mean()) / PJ_PER_UJ
         return None if at is None else Ends(low=at + shifts[0], high=at + shifts[1])
 
+    dynamic, total, live, board = map(shifted, _energies(nominal))
     return [
         ConstantEffect(
             constant="all neuron updates inactive, or all active",
             low=None,
             high=None,
-            dynamic_uj=shifted(nominal.dynamic_pj),
-            total_uj=shifted(nominal.total_pj),
+            dynamic_uj=dynamic,
+            total_uj=total,
+            live_uj=live,
+            board_uj=board,
         )
     ]
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikeport.hardware_profiles.board import small_network_factor
 from spikeport.pipeline.profiling.energy import describe
 from spikeport.pipeline.profiling.energy.active_rule import neuron_by_rule_pj
-from spikeport.pipeline.profiling.energy.estimate import (
+from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
+from spikeport.pipeline.profiling.energy.estimate_parts import (
     BreakEven,
     ConstantEffect,
-    EnergyEstimate,
     LayerEnergy,
     NeuronBracket,
     ProfileFile,
 )
+from spikeport.pipeline.profiling.energy.one_answer import steps_to_answer
+from spikeport.pipeline.profiling.energy.range90 import range90
+from spikeport.pipeline.profiling.energy.readings import NO_STEP, busiest_core
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies, all_synops
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ, LayerEnergyArrays
 from spikeport.pipeline.profiling.percentiles import over_samples
@@ -29,7 +33,9 @@ def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] 
     """
     device, profile, ann = energies.profile.device, energies.profile, energies.ann_pj
     headline = energies.total_pj if energies.dynamic_pj is None else energies.dynamic_pj
-    bracket = by_rule = operations = break_even = None
+    bracket = by_rule = operations = break_even = small = None
+    if energies.dynamic_pj is not None:
+        small = small_network_factor(profile, energies.activity.neurons)
     if energies.neuron_bracket_pj is not None:
         inactive, active = (energy / PJ_PER_UJ for energy in energies.neuron_bracket_pj)
         bracket = NeuronBracket(all_inactive=inactive, all_active=active)
@@ -46,7 +52,7 @@ def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] 
         dynamic_uj=mean_uj(energies.dynamic_pj),
         static_uj=mean_uj(energies.static_pj),
         total_uj=mean_uj(energies.total_pj),
-        latency_us=_mean(energies.latency.time_us),
+        latency_us=_mean(energies.answer.time_us),
         edp_uj_us=_mean(_energy_delay(energies)),
         per_sample_uj=None if headline is None else over_samples(headline[1] / PJ_PER_UJ),
         active_rule=energies.active_rule if energies.rule_counts else None,
@@ -57,7 +63,7 @@ def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] 
         scope=describe.scope(energies),
         assumptions=tuple(describe.assumptions(energies)),
         not_included=tuple(describe.not_included(energies)),
-        sources=tuple(describe.source(op, constant) for op, constant in energies.used),
+        sources=tuple(describe.sources(energies)),
         placement=None if energies.placement is None else energies.placement.summarize(),
         backend=energies.activity.backend,
         profile=ProfileFile(file=profile.file, sha256=profile.sha256),
@@ -66,6 +72,18 @@ def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] 
         break_even=break_even,
         operations_uj=operations,
         sensitivity=sensitivity,
+        board_uj=mean_uj(energies.board_pj),
+        live_uj=None if energies.live is None else mean_uj(energies.live.energy_pj),
+        live_unknown=NO_STEP if energies.static_pj is not None and energies.period_us is None else None,
+        duty=None if energies.live is None else _mean(energies.live.duty),
+        interval_us=_mean(energies.latency.time_us),
+        steps_to_answer=None if energies.answer.time_us is None else steps_to_answer(energies.activity),
+        steps_between=None if energies.latency.time_us is None else energies.activity.steps,
+        isolated_uj=mean_uj(energies.isolated_pj),
+        range90_uj=range90(energies),
+        busiest_core=busiest_core(profile, energies.activity, energies.placement),
+        small_networks=small,
+        unknown_overhead=tuple(describe.unknown_overhead(energies)),
     )
 
 
@@ -95,8 +113,8 @@ def _layer(layer: LayerEnergyArrays) -> LayerEnergy:
 
 
 def _energy_delay(energies: SampleEnergies) -> np.ndarray | None:
-    """Energy-delay product, `[3, N]` µJ µs."""
-    time_us = energies.latency.time_us
+    """Energy-delay product, total energy times the time to the answer, `[3, N]` µJ µs."""
+    time_us = energies.answer.time_us
     return None if energies.total_pj is None or time_us is None else energies.total_pj / PJ_PER_UJ * time_us
 
 

@@ -160,21 +160,20 @@ def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[flo
     return updates * inactive, updates * active
 
 
-def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | None) -> np.ndarray | None:
-    """Static energy: power of the chips in use times the time of an inference. 1 mW for 1 µs is 1000 pJ.
+def static_mw(profile: HardwareProfile, placement: Placement | None) -> np.ndarray | None:
+    """Static power of the chips in use.
 
     Args:
         profile: the device.
-        time: time of each inference.
         placement: cores of the layers; None where they are unknown.
 
     Returns:
-        `[3, N]` pJ; None where a factor is unknown.
+        `[3]` mW: low, nominal and high; None where a factor is unknown.
     """
     static = profile.static
     per_chip, per_core, per_mhz = (known(x) for x in (static.per_chip_mw, static.per_core_mw, static.per_mhz_mw))
     clock_hz = profile.device.operating_point.clock_hz
-    if time.time_us is None or (per_chip is None and per_core is None):
+    if per_chip is None and per_core is None:
         return None
     if (placement is None and (static.scale != "chip" or per_core)) or (per_mhz and clock_hz is None):
         return None
@@ -188,7 +187,7 @@ def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | No
     for constant, times in ((per_chip, chips), (per_core, cores), (per_mhz, (clock_hz or 0.0) / 1e6)):
         if constant is not None:
             power_mw += np.array(constant.interval) * times
-    return power_mw[:, None] * time.time_us * 1e3
+    return power_mw
 
 
 def overhead_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np.ndarray | None:

@@ -38,6 +38,38 @@ class EffectJson(TypedDict):
     high: float | None
     dynamic_uj: EndsJson | None
     total_uj: EndsJson | None
+    live_uj: NotRequired[EndsJson]
+    board_uj: NotRequired[EndsJson]
+
+
+class BusiestCoreJson(TypedDict):
+    """Work of the busiest core, as `BusiestCore` writes it."""
+
+    synops: IntervalJson
+    synops_layer: str
+    synops_in_all: float
+    updates: IntervalJson
+    updates_layer: str
+    updates_in_all: float
+
+
+class Range90Json(TypedDict):
+    """The middle 90 % of each energy over draws of all constants, µJ, as `Range90` writes it."""
+
+    dynamic: EndsJson
+    total: EndsJson | None
+    live: EndsJson | None
+    board: EndsJson | None
+    draws: int
+    seed: int
+
+
+class SmallNetworksJson(TypedDict):
+    """Measured over estimated energy of small networks, as `SmallNetworkFactor` writes it."""
+
+    neurons: int
+    low: float
+    high: float
 
 
 class PlacedLayerJson(TypedDict):
@@ -124,4 +156,16 @@ class EnergyRow(TypedDict):
     break_even: NotRequired[BreakEvenJson | None]
     operations_uj: NotRequired[IntervalJson]
     sensitivity: NotRequired[list[EffectJson]]
+    board_uj: NotRequired[IntervalJson | None]
+    live_uj: NotRequired[IntervalJson | None]
+    live_unknown: NotRequired[str]
+    duty: NotRequired[IntervalJson | None]
+    interval_us: NotRequired[IntervalJson | None]
+    steps_to_answer: NotRequired[int | None]
+    steps_between: NotRequired[int | None]
+    isolated_uj: NotRequired[IntervalJson | None]
+    range90_uj: NotRequired[Range90Json | None]
+    busiest_core: NotRequired[BusiestCoreJson | None]
+    small_networks: NotRequired[SmallNetworksJson | None]
+    unknown_overhead: NotRequired[list[str]]
     profile: NotRequired[ProfileJson | None]

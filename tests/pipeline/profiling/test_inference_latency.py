@@ -107,7 +107,7 @@ def test_more_than_one_chip_has_no_known_latency() -> None:
 
 def test_fixed_step() -> None:
     row = energy_row(sample_energies(load_profile("truenorth"), known_activity(), placement=placed(1, 1, tiles=None)))
-    assert row["latency_us"]["nominal"] == 4 * 1000
+    assert (row["interval_us"]["nominal"], row["latency_us"]["nominal"]) == (4 * 1000, 5 * 1000)
     static_uj = 64.43e-3 * 4e-3 * 1e6
     assert row["total_uj"]["nominal"] == pytest.approx(static_uj + 16 * 2.297e-6, rel=1e-12)
 
@@ -162,8 +162,8 @@ def test_an_estimate_is_a_value_that_json_reads_back() -> None:
     assert estimate.hardware == "loihi1"
     assert EnergyEstimate.from_json(json.loads(json.dumps(estimate.to_json()))) == estimate
     assert repr(estimate).startswith("EnergyEstimate: Loihi 1 (loihi1), modeled from")
-    assert "dynamic  0.00128 µJ" in repr(estimate)
-    assert len(repr(estimate).splitlines()) == 1 + 5 + 2
+    assert "core     0.00128 µJ" in repr(estimate)
+    assert len(repr(estimate).splitlines()) == 1 + 9 + 2
     assert "0.00128 µJ" in estimate._repr_html_()
 
 
@@ -172,4 +172,4 @@ def test_an_estimate_names_what_is_unknown() -> None:
     estimate = estimate_energy(known_network(), simulate(known_network(), frames), load_profile("loihi2"))
     assert estimate.dynamic_uj is None
     assert {"synop", "neuron_active"} <= set(estimate.unknown_terms)
-    assert "dynamic  unknown" in repr(estimate)
+    assert "core     unknown" in repr(estimate)

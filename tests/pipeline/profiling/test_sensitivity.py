@@ -57,9 +57,29 @@ def test_static_power_and_times_move_the_total_alone() -> None:
     assert barrier["total_uj"]["high"] > barrier["total_uj"]["low"] == pytest.approx(total / 1e6, **EXACT)
 
 
+def test_fixed_costs_of_the_board_are_varied_together() -> None:
+    """Low: no reset, a host asleep. High: 5.94 µJ, and 80.5 mW for 4 steps of 337.3 µs; the cores need as before."""
+    board = rows("loihi1")["overhead"]
+    assert board["dynamic_uj"]["low"] == board["dynamic_uj"]["high"]
+    assert board["board_uj"]["low"] * 1e6 == pytest.approx(1281.3, **EXACT)
+    assert board["board_uj"]["high"] == pytest.approx(1281.3e-6 + 5.94 + 80.5e-3 * 4 * 337.3, **EXACT)
+
+
+def test_static_power_of_the_used_cores_alone() -> None:
+    """2 of 128 cores are used."""
+    nominal = sample_energies(load_profile("loihi1"), known_activity(), placement=placed(1, 1), dt_s=1e-3)
+    assert nominal.static_pj is not None
+    static = float(nominal.static_pj[1, 0])
+    varied = sensitivity(load_profile("loihi1"), known_activity(), placed(1, 1), dt_s=1e-3)
+    scale = {each.constant: each.to_json() for each in varied}["static.scale"]
+    assert scale["total_uj"]["low"] * 1e6 == pytest.approx(1281.3 + static * 2 / 128, **EXACT)
+    assert scale["total_uj"]["high"] * 1e6 == pytest.approx(1281.3 + static, **EXACT)
+    assert scale["live_uj"]["low"] == pytest.approx(1281.3e-6 + 118.8 * 2 / 128, **EXACT)
+
+
 def test_what_moves_most_comes_first_and_what_moves_nothing_is_left_out() -> None:
     found = sensitivity(load_profile("loihi1"), known_activity(), placed(1, 1))
-    energies = [[each.dynamic_uj, each.total_uj] for each in found]
+    energies = [[each.dynamic_uj, each.total_uj, each.board_uj] for each in found]
     spans = [max(abs(ends.high - ends.low) for ends in each if ends) for each in energies]
     assert spans == sorted(spans, reverse=True)
     assert "energy.hop_ns" not in {each.constant for each in found}  # has an interval, but no hop is counted
