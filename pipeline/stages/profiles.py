@@ -242,13 +242,16 @@ def profile_lines(result: ProfileValues) -> list[str]:
     from spikeport.pipeline.report.content.words import quantity_text
 
     energy = text_table(
-        ("hardware", "dynamic energy", "total energy", "latency", "basis", "unknown_terms"),
+        ("hardware", "cores", "board", "replayed", "live", "latency", "EDP", "basis", "unknown_terms"),
         [
             (
                 row["hardware"],
                 quantity_text(row["dynamic_uj"], "µJ"),
+                quantity_text(row.get("board_uj"), "µJ"),
                 quantity_text(row["total_uj"], "µJ"),
+                quantity_text(row.get("live_uj"), "µJ"),
                 quantity_text(row["latency_us"], "µs"),
+                quantity_text(row.get("edp_uj_us"), "µJ µs"),
                 row["basis"],
                 ", ".join(row["unknown_terms"]) or "-",
             )

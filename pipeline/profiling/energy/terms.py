@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.hardware_profiles.constants import Constant
+from spikeport.hardware_profiles.constants import Constant, EnergyConstant
 from spikeport.hardware_profiles.profile import HardwareProfile, known
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity
 from spikeport.pipeline.profiling.energy.latency import Latency
@@ -73,7 +73,7 @@ def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray
     return layer.effective_synops if skip else layer.synops
 
 
-def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
+def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> EnergyConstant | None:
     """Energy of one synaptic operation, with a multiplication where events have values.
 
     Messages of sigma-delta networks are integers with a sign: a device without an energy of a multiply-accumulate has

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from spikeport.pipeline.profiling.baseline.rows import MODELED, BaselineRow
 from spikeport.pipeline.report.content.energy_json import EffectJson, EnergyRow, LayerTerms
+from spikeport.pipeline.report.content.energy_notes import constant_words, moved_most, operation_notes
 from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.report.content.words import amount, basis_kind, listing, percent, quantity, quantity_text
 from spikeport.values import IntervalJson
@@ -35,14 +36,17 @@ class DeviceEnergy(TypedDict):
         dynamic: dynamic energy, µJ.
         total: total energy, µJ.
         headline: dynamic energy, or the total where dynamic energy is not known separately.
-        latency: time of one inference, µs.
+        latency: time from the first input to the answer, µs; of a batch, unknown.
+        board: expected board reading, µJ.
+        live: energy at one recording after another, µJ.
+        edp: energy-delay product, µJ µs.
         floor: energy of a modeled GPU at full throughput and full power, µJ; None for others.
         basis_kind: measured, modeled, convention or unknown; floor in reports of older versions.
         scope: what the numbers contain.
         missing: operations without a published energy that `headline` lacks, in words.
         notes: remarks by title.
         layers: terms of each layer.
-        sensitivity: effect of each uncertain constant.
+        sensitivity: effect of each uncertain constant, with its name in words.
     """
 
     name: str
@@ -51,6 +55,9 @@ class DeviceEnergy(TypedDict):
     headline: IntervalJson | None
     latency: IntervalJson | None
     floor: float | None
+    board: IntervalJson | None
+    live: IntervalJson | None
+    edp: IntervalJson | None
     basis_kind: str
     scope: str
     missing: str
@@ -126,12 +133,17 @@ def device(row: EnergyRow) -> DeviceEnergy:
         "headline": headline,
         "latency": quantity(row.get("latency_us")),
         "floor": None,
+        "board": quantity(row.get("board_uj")),
+        "live": quantity(row.get("live_uj")),
+        "edp": quantity(row.get("edp_uj_us")),
         "basis_kind": basis,
         "scope": listing(row.get("scope")),
         "missing": missing_operations(row),
         "notes": _notes(row),
         "layers": row.get("layers") or [],
-        "sensitivity": row.get("sensitivity") or [],
+        "sensitivity": [
+            {**effect, "constant": constant_words(effect["constant"])} for effect in row.get("sensitivity") or []
+        ],
     }
 
 
@@ -160,6 +172,9 @@ def _baseline(row: BaselineRow) -> DeviceEnergy:
         "headline": energy,
         "latency": quantity(row["latency_us"]),
         "floor": row.get("floor_uj"),
+        "board": None,
+        "live": quantity(row.get("live_uj")),
+        "edp": None,
         "basis_kind": basis_kind(row.get("energy_basis"), energy),
         "scope": listing(row.get("scope")),
         "missing": "",
@@ -189,7 +204,7 @@ def _notes(row: EnergyRow) -> dict[str, Notes]:
     """Remarks on the energy of one device by title, without those that are not known."""
     notes: dict[str, Notes] = {
         "Basis": listing(row.get("basis")),
-        "Latency": _known(row.get("latency_us"), "µs"),
+        **operation_notes(row),
         "Static": _known(row.get("static_uj"), "µJ"),
         "Energy-delay product": _known(row.get("edp_uj_us"), "µJ µs"),
     }
@@ -224,12 +239,7 @@ def _notes(row: EnergyRow) -> dict[str, Notes]:
             f"({share} of a chip), by public limits, layers not sharing any: {', '.join(shares)}"
         )
     if moved := row.get("sensitivity"):
-        first = moved[0]
-        moves = ((first["dynamic_uj"], "dynamic"), (first["total_uj"], "in total"))
-        ends = [
-            f"{amount(m['low'])} to {amount(m['high'])} µJ {word}" for m, word in moves if m and m["low"] != m["high"]
-        ]
-        notes["Moved most by"] = f"{first['constant']} alone: {', '.join(ends)}" if ends else ""
+        notes["Moved most by"] = moved_most(moved)
     notes["Assumes"] = row.get("assumptions") or ""
     notes["Not included"] = row.get("not_included") or ""
     notes["Sources"] = row.get("sources") or ""

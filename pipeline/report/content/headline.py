@@ -1,4 +1,4 @@
-"""The summary of a report in one sentence, computed from its numbers."""
+"""The summary of a report in at most three sentences, computed from its numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import TypedDict
 
 from spikeport.export.backends.compare import title_of
 from spikeport.pipeline.report.content import words
-from spikeport.pipeline.report.content.energy_json import EnergyRow
-from spikeport.pipeline.report.content.energy_rows import missing_operations
+from spikeport.pipeline.report.content.energy_headline import energy_sentences
 from spikeport.pipeline.report.content.equality_json import Equality, Equivalence
-from spikeport.pipeline.report.content.report_json import Reason, Report, StageAccuracy
+from spikeport.pipeline.report.content.report_json import Report, StageAccuracy
 from spikeport.pipeline.report.content.trouble import Trouble, trouble_of
 
 
@@ -20,20 +19,20 @@ class HasEquivalence(TypedDict):
 
 
 def summary(report: Report) -> str:
-    """One sentence: accuracy, change of accuracy by quantization, effect of distillation, equality of spikes, energy.
+    """Accuracy, change by quantization, effect of distillation and equality of spikes; then the energy sentences.
 
-    For a network with many silent recordings, or with an accuracy no better than a guess, the sentence begins with
-    this fault and does not contain the energy.
+    For a network with many silent recordings, or with an accuracy no better than a guess, the first sentence begins
+    with this fault, and there is none on the energy.
     """
     trouble, equality = _trouble(report), _equality(report["equivalence"])
     if trouble.fails and passed(report) and any(map(_equal, _checks(report["equivalence"]))):
         equality = f"equal spikes in simulation do not change that ({equality})"
-    effect, energy = ("", "") if trouble.fails else (_effect(report), _energy(report["energy"]))
-    parts = [_accuracy(report), effect, equality, energy]
+    effect, energy = ("", []) if trouble.fails else (_effect(report), energy_sentences(report))
+    parts = [_accuracy(report), effect, equality]
     if trouble.text:
         parts = [trouble.text, parts[0][0].lower() + parts[0][1:], *parts[1:]]
-    text = "; ".join(part for part in parts if part)
-    return f"{text[0].upper()}{text[1:]}."
+    sentences = ["; ".join(part for part in parts if part), *energy]
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in sentences if text)
 
 
 def passed(report: Report | HasEquivalence) -> bool:
@@ -68,8 +67,7 @@ def _accuracy(report: Report) -> str:
     subject = subjects[stage]
     silent = "" if _trouble(report).silent else _silent(entry)
     text = (
-        f"The {subject} recognizes {words.percent(entry['value'])} of {entry['n']:,} "
-        f"{kind}{words.of_recordings(report)} "
+        f"The {subject} recognizes {words.percent(entry['value'])} of {_recordings(report, entry['n'], kind)} "
         f"(95 % interval {words.percent_range(entry)}{words.if_drawn(report)}{silent})"
     )
     before = accuracy["student_float"]
@@ -79,6 +77,13 @@ def _accuracy(report: Report) -> str:
         return text if _trouble(report).text else f"{text}, as many as before quantization"
     change = words.points((entry["value"] or 0.0) - before["value"])
     return f"{text}, {change} points against the same student in float"
+
+
+def _recordings(report: Report, count: int, kind: str) -> str:
+    """`200 simulated test recordings`; `the 100 recordings given`, on which the network may have been trained."""
+    if report["dataset"].get("recordings", "test") == "test":
+        return f"{count:,} {kind}test recordings"
+    return f"the {count:,} {kind}recordings given"
 
 
 def _effect(report: Report) -> str:
@@ -131,17 +136,3 @@ def _subject(check: Equality) -> str:
 
 def _object(execution: str) -> str:
     return f"the {title_of(execution)}" if execution == "reference" else title_of(execution)
-
-
-def _energy(energy: list[EnergyRow] | Reason) -> str:
-    rows = energy if isinstance(energy, list) else []
-    for row in rows:
-        if row.get("kind", "neuromorphic") == "neuromorphic" and words.quantity(row.get("dynamic_uj")):
-            basis = words.basis_kind(row.get("basis"), row["dynamic_uj"])
-            missing = missing_operations(row)
-            partial = f", without {missing}" if missing else ""
-            return (
-                f"dynamic energy on {row.get('name') or row['hardware']} is {basis} at "
-                f"{words.quantity_text(row['dynamic_uj'], 'µJ')} per inference{partial}"
-            )
-    return "no energy is known" if rows else ""

@@ -11,6 +11,7 @@ from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import choice, early_exit, layer_rows, training, window_words, words, worst
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_json import LayerTerms
+from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.content.recall import listed
@@ -196,7 +197,7 @@ def _energy(report: Report) -> dict[str, object]:
         {**row, "chart": _chart(row, axis), "parts": [_parts(layer, row["layers"]) for layer in row["layers"]]}
         for row in rows
     ]
-    return {"rows": drawn, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
+    return {"rows": drawn, "note": ENERGY_NOTE, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
 
 
 def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:

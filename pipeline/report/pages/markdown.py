@@ -9,6 +9,7 @@ from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
 from spikeport.pipeline.report.content import choice, early_exit, layer_rows, training, window_words, words, worst
 from spikeport.pipeline.report.content.confusion import mistakes
+from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.equality_json import Equivalence
 from spikeport.pipeline.report.content.recall import listed
@@ -151,7 +152,7 @@ def _recall(report: Report) -> list[str]:
         [row["label"], words.percent(row["value"]), words.percent_range(row), f"{row['n']:,}"] for row in listed(found)
     ]
     head = ["Class", "Recall", "Wilson 95 % interval", "Recordings"]
-    return [table(head, rows, right=(1, 2, 3)), inline(recall_note(report, found, len(rows)))]
+    return [table(head, rows, right=range(1, 7)), inline(recall_note(report, found, len(rows)))]
 
 
 def _worst(report: Report) -> list[str]:
@@ -193,8 +194,11 @@ def _energy(report: Report) -> list[str]:
             [
                 row["name"],
                 "not separate" if apart else words.quantity_text(row["dynamic"], "µJ"),
+                words.quantity_text(row["board"], "µJ"),
                 words.quantity_text(row["total"], "µJ"),
+                words.quantity_text(row["live"], "µJ"),
                 words.quantity_text(row["latency"], "µs"),
+                words.quantity_text(row["edp"], "µJ µs"),
                 strong(row["basis_kind"]),
                 row["scope"],
                 row["missing"] or "nothing",
@@ -202,11 +206,12 @@ def _energy(report: Report) -> list[str]:
         )
         notes += [f"{row['name']}. {key}: {words.listing(text)}" for key, text in row["notes"].items()]
     if rows:
-        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "Unknown energy of"]
+        head = ["Device", "Cores (low to high)", "Board", "Replayed", "Live", "Latency", "Energy-delay product"]
+        head += ["Basis", "Scope", "Unknown energy of"]
         used = dict.fromkeys(row["basis_kind"] for row in drawn)
         blocks.append(table(head, rows, right=(1, 2, 3)))
         blocks.append("\n".join(f"- {strong(basis)}: {words.BASES[basis]}" for basis in used))
-        blocks.append("Rows of different basis or scope have no ratio.")
+        blocks.append(ENERGY_NOTE)
         blocks += bullets(notes, "")
     return blocks
 

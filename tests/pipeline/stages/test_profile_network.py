@@ -45,7 +45,7 @@ def test_a_net_with_labels(spikeport, net, frames, tmp_path):
     assert report["summary"].startswith(
         "The network is no better than always saying the most frequent class (50.0 %); "
     )
-    assert f"the network recognizes {100 * right.mean():.1f} % of 4 given recordings" in report["summary"]
+    assert f"the network recognizes {100 * right.mean():.1f} % of the 4 recordings given" in report["summary"]
     assert "%, if they were drawn at random)" in report["summary"]
     assert [warning["kind"] for warning in report["warnings"]] == ["guessing"]
     with open(folder / "samples.csv", newline="") as file:
