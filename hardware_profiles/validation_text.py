@@ -113,8 +113,8 @@ def markdown(rows: list[PublishedCheck]) -> str:
     Args:
         rows: rows of `validate_rows`.
     """
-    head = ("hardware", "workload", "quantity", "published", "estimate", "board reading", "off", "result", "role")
-    head = (*head, "source")
+    head = [*("hardware", "workload", "quantity", "published", "estimate", "board reading"), "off", "result", "role"]
+    head.append("source")
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---:|---|---|---|"]
     for row in rows:
         if row.nominal is not None:

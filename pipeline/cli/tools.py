@@ -63,8 +63,8 @@ def hardware_validate(json: Json = False) -> None:
     from spikeport.pipeline.stages.machine import validate_hardware
 
     rows = validate_hardware()
-    keys = ("hardware", "quantity", "unit", "published", "low", "high", "board_low", "board_high", "result", "role")
-    keys = (*keys, "workload")
+    numbers = ("published", "low", "high", "board_low", "board_high")
+    keys = ("hardware", "quantity", "unit", *numbers, "result", "role", "workload")
     show(
         rows,
         json,
