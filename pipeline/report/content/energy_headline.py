@@ -140,7 +140,7 @@ def _break_even(report: Report) -> str:
     if share is not None:
         low, high = (100 * end for end in YAN_FIRING)
         parts.append(
-            f"{against_equal_precision(share)} against an equally precise one (it fires in {words.amount(100 * share)} % "
-            f"of neuron-steps, {YAN} allow {low:.1f} to {high:.1f} %)"
+            f"{against_equal_precision(share)} against an equally precise one (it fires in {words.amount(100 * share)} "
+            f"% of neuron-steps, {YAN} allow {low:.1f} to {high:.1f} %)"
         )
     return f"by operations it {' and '.join(parts)}" if parts else ""

@@ -36,7 +36,7 @@ class DeviceEnergy(TypedDict):
         dynamic: dynamic energy, µJ.
         total: total energy, µJ.
         headline: dynamic energy, or the total where dynamic energy is not known separately.
-        latency: time from the first input to the answer, µs; of a batch, unknown.
+        latency: time from the first input to the answer, or of a batch of a baseline, µs.
         board: expected board reading, µJ.
         live: energy at one recording after another, µJ.
         edp: energy-delay product, µJ µs.
