@@ -94,6 +94,19 @@ def synapse_weights(layer: IntegerLayer) -> int:
     return layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
+def nonzero_weights(layer: IntegerLayer) -> int:
+    """Number of weights of a layer that are not 0, recurrent ones included; 0 for an input layer.
+
+    Args:
+        layer: the layer.
+    """
+    if layer.kind == "input":
+        return 0
+    return int(np.count_nonzero(layer.weight)) + (
+        0 if layer.weight_rec is None else int(np.count_nonzero(layer.weight_rec))
+    )
+
+
 def _taps(layer: IntegerLayer, axis: int) -> np.ndarray:
     """int64 `[k, L]` along one axis: 1 if input index i is connected to an output through tap j, else 0."""
     kernel, length = layer.weight.shape[2 + axis], layer.input_shape[1 + axis]

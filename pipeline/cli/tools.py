@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -13,6 +13,9 @@ from spikeport.pipeline.cli.console import fail, show
 from spikeport.pipeline.cli.options import Changes, Json, Quiet, RecipeWord
 from spikeport.pipeline.stages.outputs import check_file, is_picture
 from spikeport.tables import text_table
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.report.content.elsewhere import PointJson
 
 hardware = typer.Typer(help="Lists hardware profiles, their constants and sources.", no_args_is_help=True)
 data = typer.Typer(help="Checks, downloads, describes and previews data sets.", no_args_is_help=True)
@@ -76,6 +79,20 @@ def hardware_validate(json: Json = False) -> None:
     )
     if any(row["result"] == OUTSIDE for row in rows):
         fail("an estimate is outside its published band", "look at the profile's sources")
+
+
+@hardware.command("elsewhere")
+def hardware_elsewhere(json: Json = False) -> None:
+    """Lists energies of one inference that others measured on other networks, with their sources.
+
+    The grade is `read` where the publication or its logs were read, and `secondary` where only a survey, an abstract or
+    a note was. No row can be compared with an estimate: each is of another network.
+    """
+    from spikeport.pipeline.report.content.elsewhere import HEADS, cells
+    from spikeport.pipeline.stages.machine import measured_elsewhere
+
+    rows = measured_elsewhere()
+    show(rows, json, text_table(HEADS, [cells(cast("PointJson", row)) for row in rows]))
 
 
 @data.command("list")

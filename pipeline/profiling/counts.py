@@ -18,6 +18,7 @@ from spikeport.export.network.connectivity import (
     effective_fan_out_map,
     fan_out_map,
     naive_macs,
+    nonzero_weights,
     synapse_weights,
 )
 from spikeport.export.network.fixed_point import DECAY_ONE
@@ -45,6 +46,8 @@ class LayerMeansJson(TypedDict):
         updates_active_per_sample: active neuron updates.
         updates_inactive_per_sample: inactive neuron updates.
         messages_per_sample: messages between layers.
+        zero_weights: number of weights that are 0; older versions lack it.
+        biases: bias words; older versions lack it.
         operation: "MAC" where synaptic operations are multiply-accumulates; they are additions elsewhere.
     """
 
@@ -63,6 +66,8 @@ class LayerMeansJson(TypedDict):
     updates_inactive_per_sample: float
     messages_per_sample: float
     operation: NotRequired[str]
+    zero_weights: NotRequired[int]
+    biases: NotRequired[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class LayerActivity:
         shape: shape of its output.
         neurons: number of neurons.
         weights: number of weights.
+        zero_weights: number of them that are 0.
         inputs: number of sources of events; a recurrent layer's own neurons are included.
         addressed_synapses: synapses that one event addresses.
         biases: bias words in memory; 0 where all biases are 0.
@@ -118,6 +124,7 @@ class LayerActivity:
     messages: np.ndarray
     dense_ops_per_pass: int
     naive_macs_per_pass: int
+    zero_weights: int = 0
     takes_values: bool = False
     multiplies: bool = False
     carried_synops: np.ndarray | None = None
@@ -147,6 +154,8 @@ class LayerActivity:
             updates_active_per_sample=active,
             updates_inactive_per_sample=self.updates - active,
             messages_per_sample=float(np.mean(self.messages)),
+            zero_weights=self.zero_weights,
+            biases=self.biases,
         )
         return {**means, "operation": "MAC"} if self.multiplies else means
 
@@ -285,6 +294,7 @@ def _layer(
         messages=counts["events"] + leaving,
         dense_ops_per_pass=dense_ops(layer),
         naive_macs_per_pass=naive_macs(layer),
+        zero_weights=synapse_weights(layer) - nonzero_weights(layer),
         multiplies=model.sends_values,
         updates_nonzero=updates_nonzero,
         **values,

@@ -44,6 +44,13 @@ def validate_hardware() -> Table:
     return Table(row.to_json() for row in validate_rows())
 
 
+def measured_elsewhere() -> Table:
+    """Lists energies that others measured on other networks, with source and grade."""
+    from spikeport.hardware_profiles.measured_elsewhere import measured_elsewhere
+
+    return Table(point.model_dump() for point in measured_elsewhere())
+
+
 def list_datasets() -> Table:
     """Lists the data sets that a recipe can name, and the files that each needs."""
     from spikeport.pipeline.data.describe import list_sources

@@ -239,6 +239,7 @@ def profile_lines(result: ProfileValues) -> list[str]:
         ],
     )
     from spikeport.pipeline.report.content.energy_rows import neuron_updates
+    from spikeport.pipeline.report.content.leaderboard import HEADS, leaderboard
     from spikeport.pipeline.report.content.words import quantity_text
 
     energy = text_table(
@@ -262,4 +263,7 @@ def profile_lines(result: ProfileValues) -> list[str]:
         f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
     ]
     answers = answer_lines(result.get("accuracy"), result["samples"], result["silent"])
-    return [*layers, "", *answers, *energy, *updates]
+    value = result["accuracy"]["value"] if "accuracy" in result else None
+    row = leaderboard("network", result["layers"], value)
+    pasted = ["", "NeuroBench's columns, to paste:", f"| {' | '.join(HEADS)} |", row["text"]] if row else []
+    return [*layers, "", *answers, *energy, *updates, *pasted]

@@ -16,9 +16,11 @@ from spikeport.export.backends.compare import title_of
 from spikeport.export.network.accuracy import Correctness
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.choice import ChoiceJson
+from spikeport.pipeline.report.content.elsewhere import elsewhere
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
+from spikeport.pipeline.report.content.leaderboard import LeaderboardRow, leaderboard
 from spikeport.pipeline.report.content.plain import plain, portable
 from spikeport.pipeline.report.content.recall import recalls
 from spikeport.pipeline.report.content.report_json import (
@@ -172,6 +174,8 @@ def build_report(inputs: ReportInputs) -> Report:
         "energy": _rows(inputs.energy, "no device was asked for"),
         "early_exit": dict(inputs.early_exit),
         "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),
+        "elsewhere": elsewhere(inputs.layers, inputs.steps),
+        **({"leaderboard": row} if (row := _leaderboard(inputs)) else {}),
         "not_included": _not_included(inputs),
         "provenance": dict(inputs.provenance) | {"dataset_fingerprint": inputs.dataset_fingerprint},
     }
@@ -252,6 +256,12 @@ def _rows(rows: Sequence[Row] | str, empty: str) -> list[Row] | Reason:
     if isinstance(rows, str) or not rows:
         return {"reason": rows if isinstance(rows, str) and rows else empty}
     return list(rows)
+
+
+def _leaderboard(inputs: ReportInputs) -> LeaderboardRow | None:
+    answers = inputs.answers.get("reference", "")
+    known = None if isinstance(answers, str) or not len(answers) else share(answers)["value"]
+    return leaderboard(inputs.name, inputs.layers, known)
 
 
 def _not_included(inputs: ReportInputs) -> list[str]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.choice import ChoiceJson
 from spikeport.pipeline.report.content.drawn_json import Drawn
+from spikeport.pipeline.report.content.elsewhere import Elsewhere
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.equality_json import Equivalence
+from spikeport.pipeline.report.content.leaderboard import LeaderboardRow
 from spikeport.pipeline.report.content.recall import Recalls
 from spikeport.pipeline.run.health import FindingJson
 from spikeport.pipeline.run.intervals import PairedDifference
@@ -254,6 +256,8 @@ class Report(TypedDict):
     energy: list[EnergyRow] | Reason
     early_exit: EarlyExit
     baseline: list[BaselineRow] | Reason
+    elsewhere: NotRequired[Elsewhere]
+    leaderboard: NotRequired[LeaderboardRow]
     not_included: list[str]
     provenance: dict[str, Any]
     samples: list[SampleJson]

@@ -8,7 +8,17 @@ from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts import batch_curve, training_curve
 from spikeport.pipeline.report.charts import svg as charts
-from spikeport.pipeline.report.content import choice, early_exit, layer_rows, training, window_words, words, worst
+from spikeport.pipeline.report.content import (
+    choice,
+    early_exit,
+    elsewhere,
+    layer_rows,
+    leaderboard,
+    training,
+    window_words,
+    words,
+    worst,
+)
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
@@ -48,6 +58,8 @@ def render_html(report: Report) -> str:
         accuracy=_accuracy(report["accuracy"]),
         comparison=_comparison(report["comparison"]),
         choice=choice,
+        elsewhere=elsewhere,
+        leaderboard=leaderboard,
         training=_training(report),
         training_key=training_curve.key,
         confusion=_confusion(report),

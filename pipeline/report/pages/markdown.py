@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from spikeport.errors import printable
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
-from spikeport.pipeline.report.content import choice, early_exit, layer_rows, training, window_words, words, worst
+from spikeport.pipeline.report.content import (
+    choice,
+    early_exit,
+    layer_rows,
+    training,
+    window_words,
+    words,
+    worst,
+)
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
 from spikeport.pipeline.report.content.energy_rows import energy_rows
@@ -15,6 +23,7 @@ from spikeport.pipeline.report.content.equality_json import Equivalence
 from spikeport.pipeline.report.content.recall import listed
 from spikeport.pipeline.report.content.recall_words import recall_note
 from spikeport.pipeline.report.content.report_json import DistillationEffect, Reason, Report
+from spikeport.pipeline.report.pages.markdown_elsewhere import elsewhere_section, leaderboard_section
 from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
 from spikeport.pipeline.report.pages.model_card import front_matter
 from spikeport.pipeline.run.health import line
@@ -44,6 +53,8 @@ def render_markdown(report: Report) -> str:
         _energy(report),
         _early(report),
         _baseline(report["baseline"]),
+        elsewhere_section(report),
+        leaderboard_section(report),
         ["## Not included", *bullets(report["not_included"], "Nothing was listed as left out.")],
         _provenance(report["provenance"]),
     ]
