@@ -34,6 +34,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
 }
 EXTRA = {
     "neurobench": "neurobench_counts.py",
+    "sanafe": "sanafe.py --run runs/digits",
     "clones": "clones.py",
     "residual_students": "residual_students.py",
     "poker_cards": "poker_cards.py",

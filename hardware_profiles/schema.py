@@ -112,15 +112,23 @@ class LatencyModel(Part):
     Attributes:
         model: formula of the duration.
         t_synop_ns: time of a synaptic operation, ns; the other `t_` are times of neuron updates and of message hops.
-        barrier_ns: time of the barrier at the end of a step, ns, as a function of the number of tiles.
+        t_synop_conv_ns: time of a synaptic operation of a convolution, ns, if it is another one.
+        t_spike_out_ns: time that a neuron's spike takes in addition to its update, ns.
+        t_message_out_ns: time in which a core sends a message, ns; `t_message_in_ns`: in which a core takes one.
+        barrier_ns: time of the barrier at the end of a step, ns, as a function of the number of tiles. Between two
+            points "core_max_plus_barrier" interpolates, and "core_overlap_plus_barrier" takes the lower one.
         min_step_us: shortest possible step, us.
         realtime_step_us: duration of a step in real-time operation, us.
     """
 
-    model: Literal["core_max_plus_barrier", "fixed_step", "throughput", "unknown"]
+    model: Literal["core_max_plus_barrier", "core_overlap_plus_barrier", "fixed_step", "throughput", "unknown"]
     t_synop_ns: Constant | None = None
+    t_synop_conv_ns: Constant | None = None
     t_neuron_active_ns: Constant | None = None
     t_neuron_inactive_ns: Constant | None = None
+    t_spike_out_ns: Constant | None = None
+    t_message_out_ns: Constant | None = None
+    t_message_in_ns: Constant | None = None
     t_hop_ew_ns: Constant | None = None
     t_hop_ns_ns: Constant | None = None
     barrier_ns: Curve | None = None  # points (tiles, ns)

@@ -56,6 +56,8 @@ class LayerLimits:
         max_delay: largest synaptic delay in time steps.
         accumulator_bound: upper bound of the sum of inputs of a neuron in one step, in weight steps.
         checks: comparisons with each limit.
+        reach: the fewest, the mean and the most of these cores that a neuron of the previous layer reaches.
+        neurons_by_core: number of neurons of each core, in order.
     """
 
     name: str
@@ -71,6 +73,8 @@ class LayerLimits:
     max_delay: int
     accumulator_bound: int
     checks: tuple[LimitCheck, ...]
+    reach: tuple[float, float, float]
+    neurons_by_core: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +212,8 @@ def _layer_limits(
         max_delay=layer.max_delay,
         accumulator_bound=bound,
         checks=tuple(checks),
+        reach=(float(placed.reach.min()), float(placed.reach.mean()), float(placed.reach.max())),
+        neurons_by_core=tuple(core.neurons for core in placed.cores),
     )
 
 

@@ -83,7 +83,7 @@ def assumptions(energies: SampleEnergies) -> list[str]:
             stated.append("a neuron is updated once for each event that it receives")
         if energies.rule_counts:
             stated.append(_rule(energies))
-        stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
+        stated.append(_messages(energies))
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
     if energies.activity.layers[-1].multiplies:
@@ -175,6 +175,22 @@ def _rule(energies: SampleEnergies) -> str:
     why = "the trace lacks a count" if own == "membrane_nonzero" and missing else "asked for"
     asked = "" if energies.active_rule == own else f" ({why}; by the device's own rule {RULES[own]})"
     return f"{RULES[energies.active_rule]}{asked}{ends}"
+
+
+def _messages(energies: SampleEnergies) -> str:
+    """How messages are counted."""
+    if energies.messages[0].reach is None:
+        return "one message per event, as if its destinations shared a core; hops between tiles are not counted"
+    bounded = [
+        f"{layer.name} ({reach.fewest:g} to {reach.most:g} cores, {reach.mean:.3g} on average)"
+        for layer, messages in zip(energies.activity.layers, energies.messages, strict=True)
+        if (reach := messages.reach) and not reach.exact
+    ]
+    even = f"; events are even over the inputs of {', '.join(bounded)}" if bounded else ""
+    return (
+        "a spike is one message to each core that holds one of its targets, by the partition"
+        f"{even}; hops between tiles are not counted"
+    )
 
 
 def _memory_assumptions(energies: SampleEnergies) -> list[str]:

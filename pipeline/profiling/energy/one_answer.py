@@ -29,6 +29,9 @@ def one_answer(activity: Activity) -> Activity:
             layer,
             steps=steps,
             updates_active=layer.updates_active + (layer.neurons * added if layer.biases else 0),
+            updates_nonzero=None
+            if layer.updates_nonzero is None
+            else layer.updates_nonzero + (layer.neurons * added if layer.biases else 0),
         )
         for layer in activity.layers
     )

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from spikeport.export.mapping.limits import check_limits
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.hardware_profiles.profile import HardwareProfile, known
 from spikeport.pipeline.profiling.energy.estimate_parts import PlacedLayer, PlacementSummary
+
+
+class Reach(NamedTuple):
+    """Number of cores of a layer that an input of it reaches: the fewest, the mean over all inputs, the most."""
+
+    fewest: float
+    mean: float
+    most: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether all inputs reach the same number of cores."""
+        return self.fewest == self.most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +38,8 @@ class Placement:
         at_least: whether a limit that fills cores is not public, so that a compiler may need more.
         passes: whether no limit is exceeded.
         summary: the result of all limit checks in words.
+        reach: cores of each layer that its inputs reach; empty where they are unknown.
+        fullest: share of each layer's neurons on its fullest core; empty where it is unknown.
     """
 
     names: tuple[str, ...]
@@ -35,6 +51,8 @@ class Placement:
     at_least: bool
     passes: bool
     summary: str
+    reach: tuple[Reach, ...] = ()
+    fullest: tuple[float, ...] = ()
 
     def summarize(self) -> PlacementSummary:
         """The placement as a report contains it."""
@@ -86,7 +104,14 @@ def place(network: IntegerNetwork, profile: HardwareProfile) -> Placement | None
         at_least=found.at_least,
         passes=found.passes,
         summary=found.summary,
+        reach=tuple(_reach(layer.reach) for layer in found.layers),
+        fullest=tuple(max(layer.neurons_by_core) / layer.neurons for layer in found.layers),
     )
+
+
+def _reach(reach: tuple[float, float, float]) -> Reach:
+    """Cores that an input reaches. An input layer has no synapses: each of its inputs drives one neuron of one core."""
+    return Reach(*reach) if reach[2] else Reach(1.0, 1.0, 1.0)
 
 
 def _count(number: int, thing: str) -> str:

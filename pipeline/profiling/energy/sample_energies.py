@@ -15,7 +15,8 @@ from spikeport.hardware_profiles.profile import HardwareProfile
 from spikeport.hardware_profiles.schema import ActiveRule, fields_of
 from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.active_rule import active_updates, rule_of
-from spikeport.pipeline.profiling.energy.latency import Latency, latency
+from spikeport.pipeline.profiling.energy.latency import BY_WORK, Latency, latency
+from spikeport.pipeline.profiling.energy.messages import Messages, count_messages
 from spikeport.pipeline.profiling.energy.one_answer import one_answer
 from spikeport.pipeline.profiling.energy.placement import Placement
 from spikeport.pipeline.profiling.energy.readings import Live, board_pj, live
@@ -50,6 +51,7 @@ class SampleEnergies:
         ann_pj: operations of one dense pass of an ANN of the same shape: low, nominal, high.
         neuron_bracket_pj: mean nominal neuron energy with all updates inactive, and with all active.
         placement: cores of the network; None where they are unknown.
+        messages: messages of each layer.
         latency: time of each sample in a stream, T steps.
         answer: time of each sample by itself, from its first input to its answer.
         isolated_pj: dynamic energy of each sample by itself.
@@ -71,6 +73,7 @@ class SampleEnergies:
     ann_pj: tuple[float, ...] | None
     neuron_bracket_pj: tuple[float, float] | None
     placement: Placement | None
+    messages: tuple[Messages, ...]
     latency: Latency
     answer: Latency
     isolated_pj: np.ndarray | None
@@ -84,7 +87,7 @@ class SampleEnergies:
     @property
     def rule_counts(self) -> bool:
         """Whether a number depends on the rule for active neuron updates."""
-        by_work = self.profile.latency.model == "core_max_plus_barrier" and self.latency.time_us is not None
+        by_work = self.profile.latency.model in BY_WORK and self.latency.time_us is not None
         return self.neuron_bracket_pj is not None or by_work
 
 
@@ -121,7 +124,8 @@ def sample_energies(
         )
     rule = rule_of(profile.accounting.active_rule, active_rule, activity)
     active = [active_updates(layer, rule) for layer in activity.layers]
-    time = latency(profile, activity, active, placement)
+    messages = count_messages(activity, placement)
+    time = latency(profile, activity, active, placement, messages)
     unknown_terms = list(profile.unknown_terms)
     known = [
         synop_constant(profile, layer) is not None and counted_synops(profile, layer) is not None
@@ -144,10 +148,10 @@ def sample_energies(
         if synop is not None and needed not in unknown_terms:
             total = energy_pj(synop, all_synops(profile, activity))
     elif not set(unknown_terms) & set(DYNAMIC_TERMS):
-        layers = _layers(profile, activity, active)
+        layers = _layers(profile, activity, active, messages)
         dynamic = np.sum([layer.dynamic_pj for layer in layers], axis=0)
         if profile.device.kind == "neuromorphic":
-            isolated = np.sum([layer.dynamic_pj for layer in _layers(profile, alone, active_alone)], axis=0)
+            isolated = np.sum([layer.dynamic_pj for layer in _layers(profile, alone, active_alone, messages)], axis=0)
         if power_mw is not None and time.time_us is not None:
             static = power_mw[:, None] * time.time_us * 1e3  # 1 mW for 1 µs is 1000 pJ
         if static is None and time.time_us is not None and "static" not in unknown_terms:
@@ -168,8 +172,9 @@ def sample_energies(
         ann_pj=tuple(energy * activity.ann_macs for energy in mac.interval) if mac else None,
         neuron_bracket_pj=bracket,
         placement=placement,
+        messages=messages,
         latency=time,
-        answer=latency(profile, alone, active_alone, placement),
+        answer=latency(profile, alone, active_alone, placement, messages),
         isolated_pj=isolated,
         static_mw=power_mw,
         period_us=period_us,
@@ -180,8 +185,10 @@ def sample_energies(
     )
 
 
-def _layers(profile: HardwareProfile, activity: Activity, active: list[np.ndarray]) -> tuple[LayerEnergyArrays, ...]:
-    return tuple(layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True))
+def _layers(
+    profile: HardwareProfile, activity: Activity, active: list[np.ndarray], messages: tuple[Messages, ...]
+) -> tuple[LayerEnergyArrays, ...]:
+    return tuple(layer_energy(profile, *entry) for entry in zip(activity.layers, active, messages, strict=True))
 
 
 def _used(

@@ -11,6 +11,7 @@ from spikeport.hardware_profiles.profile import HardwareProfile, known
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity
 from spikeport.pipeline.profiling.energy.latency import Latency
 from spikeport.pipeline.profiling.energy.memory import MemoryEnergy, memory_energy, state_pj
+from spikeport.pipeline.profiling.energy.messages import Messages
 from spikeport.pipeline.profiling.energy.placement import Placement
 
 PJ_PER_UJ = 1e6
@@ -46,12 +47,12 @@ def energy_pj(constant: Constant, counted: np.ndarray) -> np.ndarray:
 
     Args:
         constant: energy of one operation, pJ.
-        counted: number of operations, `[N]`.
+        counted: number of operations, `[N]`, or `[3, N]` with low, nominal and high numbers.
 
     Returns:
         `[3, N]` pJ.
     """
-    return np.outer(constant.interval, counted)
+    return np.array(constant.interval)[:, None] * counted
 
 
 def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
@@ -91,13 +92,16 @@ def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> EnergyCons
     return profile.constant(f"synop_{layer.kind}", "synop")
 
 
-def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergyArrays:
+def layer_energy(
+    profile: HardwareProfile, layer: LayerActivity, active: np.ndarray, messages: Messages
+) -> LayerEnergyArrays:
     """All terms of one layer.
 
     Args:
         profile: the device.
         layer: counts of the layer.
         active: active neuron updates, `[N]`.
+        messages: messages of the layer.
     """
     synop, synops = synop_constant(profile, layer), counted_synops(profile, layer)
     assert synop is not None  # sample_energies has checked
@@ -105,8 +109,8 @@ def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndar
     emitted = [
         energy_pj(constant, counted)
         for op, counted in (
-            ("spike_local", layer.messages),
-            ("message_out", layer.messages),
+            ("spike_local", messages.total),
+            ("message_out", messages.total),
             ("spike_out", layer.spikes),
         )
         if (constant := profile.constant(op))
