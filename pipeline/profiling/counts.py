@@ -46,8 +46,7 @@ class LayerMeansJson(TypedDict):
         updates_active_per_sample: active neuron updates.
         updates_inactive_per_sample: inactive neuron updates.
         messages_per_sample: messages between layers.
-        zero_weights: number of weights that are 0; older versions lack it.
-        biases: bias words; older versions lack it.
+        zero_weights, biases: number of weights that are 0, and of bias words; older versions lack both.
         operation: "MAC" where synaptic operations are multiply-accumulates; they are additions elsewhere.
     """
 
@@ -79,8 +78,7 @@ class LayerActivity:
         kind: kind of its synapses.
         shape: shape of its output.
         neurons: number of neurons.
-        weights: number of weights.
-        zero_weights: number of them that are 0.
+        weights, zero_weights: number of weights, and of those that are 0.
         inputs: number of sources of events; a recurrent layer's own neurons are included.
         addressed_synapses: synapses that one event addresses.
         biases: bias words in memory; 0 where all biases are 0.

@@ -98,7 +98,7 @@ def samples_csv(
         for kind, values, unit in (
             ("dynamic_uj", each.dynamic_pj, PJ_PER_UJ),
             ("total_uj", each.total_pj, PJ_PER_UJ),
-            ("latency_us", each.latency.time_us, 1.0),
+            ("latency_us", each.answer.time_us, 1.0),
         )
     }
     return csv_text(

@@ -61,7 +61,7 @@ def test_a_recording_s_row_sums_its_layers() -> None:
     assert [int(row["events"]) for row in rows] == given.tolist()  # those of the recording, not of all layers
     hidden = activity.layers[0].spikes  # what the second and last layer receives
     assert [int(row["events_received"]) for row in rows] == (given + hidden).tolist()
-    assert [float(row["loihi1_latency_us"]) for row in rows] == energies[0].latency.time_us[1].tolist()
+    assert [float(row["loihi1_latency_us"]) for row in rows] == energies[0].answer.time_us[1].tolist()
     assert {row["loihi2_latency_us"] for row in rows} == {""}
     assert [row["lava"] for row in rows] == ["one", "", ""]
     assert {row["loihi2_total_uj"] for row in rows} == {""}
