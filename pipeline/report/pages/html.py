@@ -1,4 +1,4 @@
-"""Makes report.html: one self-contained page without scripts and without requests to the network."""
+"""Makes report.html: one self-contained page without requests to the network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
-from spikeport.pipeline.report.charts import batch_curve, training_curve
+from spikeport.pipeline.report.charts import batch_curve, term_bars, training_curve
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import (
     choice,
@@ -20,10 +20,11 @@ from spikeport.pipeline.report.content import (
     worst,
 )
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
-from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
-from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
+from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows
+from spikeport.pipeline.report.content.glossary import TERMS
 from spikeport.pipeline.report.content.headline import passed
+from spikeport.pipeline.report.content.layer_flow import layer_flow
 from spikeport.pipeline.report.content.recall import listed
 from spikeport.pipeline.report.content.recall_words import recall_note
 from spikeport.pipeline.report.content.report_json import (
@@ -36,11 +37,15 @@ from spikeport.pipeline.report.content.report_json import (
     StageAccuracy,
 )
 from spikeport.pipeline.report.content.samples import unpack_frames
+from spikeport.pipeline.report.pages.energy_detail import layer_parts, tornado
 from spikeport.pipeline.report.pages.page import render
+from spikeport.pipeline.report.pages.sections import sections
 from spikeport.pipeline.run.health import line
+from spikeport.values import IntervalJson
 
 MOST_FRAMES = 12
 MOST_CLASSES = 12
+FILES = ("report.json", "report.md", "layers.csv", "samples.csv")  # written beside the page
 
 
 def render_html(report: Report) -> str:
@@ -52,6 +57,10 @@ def render_html(report: Report) -> str:
     return render(
         "report.html.j2",
         report=report,
+        sections=sections(report),
+        flow=layer_flow(report["layers"], report["dataset"]["steps"]),
+        glossary=TERMS,
+        files=FILES,
         passed=passed(report),
         line=line,
         seed=SEED,
@@ -206,10 +215,31 @@ def _energy(report: Report) -> dict[str, object]:
     values += [row["floor"] for row in rows if row["floor"]]
     axis = charts.log_axis(values)
     drawn = [
-        {**row, "chart": _chart(row, axis), "parts": [_parts(layer, row["layers"]) for layer in row["layers"]]}
+        {
+            **row,
+            "chart": _chart(row, axis),
+            "parts": layer_parts(row["layers"]),
+            "tornado": tornado(row["sensitivity"], _nominal(row["dynamic"]), _nominal(row["total"])),
+            "first": False,
+        }
         for row in rows
     ]
-    return {"rows": drawn, "note": ENERGY_NOTE, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
+    for row in drawn:
+        if row["parts"]:
+            row["first"] = True  # drawn open, the others are folded
+            break
+    scale = charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])
+    return {
+        "rows": drawn,
+        "note": ENERGY_NOTE,
+        "scale": scale,
+        "terms": term_bars.TERMS,
+        "term_key": term_bars.term_key,
+    }
+
+
+def _nominal(energy: IntervalJson | None) -> float | None:
+    return energy["nominal"] if energy else None
 
 
 def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
@@ -220,18 +250,6 @@ def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
     total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
     title += f"; full throughput at full power {words.amount(row['floor'])} µJ" if row["floor"] else ""
     return charts.interval(axis, energy, title, row["basis_kind"], total, floor=row["floor"])
-
-
-def _parts(layer: LayerTerms, layers: list[LayerTerms]) -> dict[str, object]:
-    """Nominal energies of one layer by term, and a bar relative to the layer with the largest energy."""
-
-    def total(each: LayerTerms) -> float:
-        return sum(value or 0.0 for value in nominal_terms(each).values())
-
-    kinds, largest = list(nominal_terms(layer).values()), max(map(total, layers))
-    own = sum(value or 0.0 for value in kinds)
-    bar = charts.bar(own, largest, f"energy of {layer['name']}")
-    return {"name": layer["name"], "kinds": kinds, "sum": own, "bar": bar}
 
 
 def _curve(baseline: list[BaselineRow] | Reason) -> dict[str, object]:

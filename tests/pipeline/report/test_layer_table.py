@@ -53,7 +53,7 @@ def test_both_pages_and_the_table_of_numbers_have_them() -> None:
     text = Page(html).text
     for cell in (*HEADS, *(cell for row in SHOWN for cell in row)):
         assert cell in text
-    assert html.index('class="scroll" role="region" aria-label="Table: layers"') < html.index('<table class="layers">')
+    assert html.index('class="scroll" role="region" aria-label="Table: layers"') < html.index('<table class="layers"')
     lines = layers_csv(report | {"energy": {"reason": "terms are not looked at"}}).splitlines()
     first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
     assert (first["weight_error"], first["v_decay_error"], first["i_decay_error"]) == ("0.0123", "0.00025", "0.0")

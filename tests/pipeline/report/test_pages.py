@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -17,8 +19,9 @@ from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.pages import page as page_file
-from spikeport.pipeline.report.pages.html import render_html
+from spikeport.pipeline.report.pages.html import FILES, render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
+from spikeport.pipeline.report.pages.sections import SECTIONS
 from spikeport.pipeline.report.write import build_report, render_all
 
 
@@ -44,17 +47,50 @@ def test_pages_say_the_same_after_json(report: dict[str, Any]) -> None:
 
 
 def test_html_is_whole_and_alone(report: dict[str, Any]) -> None:
-    """Every element closed, no script, nothing fetched: sources are data URIs, no link leaves the page."""
+    """Every element closed, nothing fetched: sources are data URIs. Links are anchors, files beside it, or sources."""
     html = render_html(report)
     page = Page(html)
     assert not page.open
     assert len(html) < 1_000_000
+    anchors = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     for tag, attributes in page.tags:
-        assert tag not in {"script", "link", "iframe", "object", "embed", "base"}
+        assert tag not in {"link", "iframe", "object", "embed", "base"}
         assert not any(name.startswith("on") for name in attributes)
-        for name in ("src", "href", "srcset", "data", "xlink:href"):
+        for name in ("src", "srcset", "data", "xlink:href"):
             assert (attributes.get(name) or "data:").startswith("data:")
+        if tag == "a":
+            target = attributes["href"]
+            assert target is not None
+            assert target in FILES or target.startswith("https://") or target.removeprefix("#") in anchors
     assert not re.search(r"@import|url\(", html)
+
+
+def test_only_the_script_of_this_project_may_run(report: dict[str, Any]) -> None:
+    """The policy names the SHA-256 of the one script, as a browser computes it from the text between the tags."""
+    html = render_html(report)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert len(scripts) == html.count("<script") == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    policy = next(a["content"] for tag, a in Page(html).tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    for word in ("fetch", "XMLHttpRequest", "import(", "eval", "innerHTML", "document.write", "http"):
+        assert word not in scripts[0]
+
+
+def test_each_shown_section_is_in_the_contents(report: dict[str, Any], partial: dict[str, Any]) -> None:
+    """A run's page has all sections; that of a profile has what it has numbers for, and energy first in both."""
+    for content, left_out in ((report, {"choice"}), (partial | {"method": ""}, None)):
+        page = Page(render_html(content))
+        headings = [a["id"] for tag, a in page.tags if tag == "h2"]
+        linked = [a["href"][1:] for tag, a in page.tags if tag == "a" and (a["href"] or "").startswith("#")]
+        assert linked == headings
+        assert headings[0] == "energy"
+        every = {section.anchor for section in SECTIONS}
+        if left_out is not None:
+            assert every - set(headings) == left_out
+        else:
+            assert {"energy", "baseline", "provenance"} <= set(headings) < every
+            assert not {"training", "comparison", "confusion"} & set(headings)
 
 
 def test_html_can_be_read_without_eyes(report: dict[str, Any]) -> None:
@@ -76,7 +112,7 @@ def test_a_hostile_name_stays_text() -> None:
     inputs = replace(inputs, provenance={"command": bad, bad: bad}, not_included=(bad,))
     report = build_report(inputs)
     html, markdown = render_html(report), render_markdown(report)
-    assert "<script" not in html
+    assert html.count("<script") == 1  # that of the page
     assert bad in Page(html).text
     assert "<script" not in markdown.replace(f"```\n{bad}\n```", "")  # a fenced block is shown as it is
     for line in markdown.splitlines():
@@ -112,7 +148,7 @@ def test_bases_are_distinguished(report: dict[str, Any]) -> None:
         assert f'<span class="tag {basis}">{basis}</span>' in html
     assert '<span class="tag measured">' not in html
     assert "≥" not in Page(html).text
-    assert "unknown: no published energy for synaptic operations, active neuron updates" in Page(html).text
+    assert "unknown no published energy for synaptic operations, active neuron updates" in Page(html).text
 
 
 def test_a_modeled_gpu_has_its_full_power_as_a_tick_and_its_live_energy(report: dict[str, Any]) -> None:
