@@ -18,6 +18,7 @@ from report_example import example_inputs, example_sample, example_without
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.energy_rows import energy_rows
+from spikeport.pipeline.report.content.page_text import NO_BREAK
 from spikeport.pipeline.report.pages import page as page_file
 from spikeport.pipeline.report.pages.html import FILES, render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
@@ -152,7 +153,7 @@ def test_bases_are_distinguished(report: dict[str, Any]) -> None:
 
 
 def test_a_modeled_gpu_has_its_full_power_as_a_tick_and_its_live_energy(report: dict[str, Any]) -> None:
-    html, markdown = render_html(report), render_markdown(report)
+    html, markdown = render_html(report).replace(NO_BREAK, " "), render_markdown(report)
     row = next(row for row in energy_rows(report) if row["name"].startswith("NVIDIA"))
     assert (row["total"]["nominal"], row["latency"]["nominal"], row["floor"]) == (41_600.0, 208.0, 98.4)
     assert html.count("<title>NVIDIA A100 SXM4, FP32, batch 1: modeled, 24,960 µJ") == 1
