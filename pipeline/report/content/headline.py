@@ -32,7 +32,15 @@ def summary(report: Report) -> str:
     if trouble.text:
         parts = [trouble.text, parts[0][0].lower() + parts[0][1:], *parts[1:]]
     sentences = ["; ".join(part for part in parts if part), *energy]
+    if energy and not _measured(report):
+        sentences = [*energy, sentences[0]]  # a reader asks first for what is known
     return " ".join(f"{text[0].upper()}{text[1:]}." for text in sentences if text)
+
+
+def _measured(report: Report) -> bool:
+    """Whether an accuracy or a comparison of spikes is known."""
+    known = any(entry["value"] is not None for entry in report["accuracy"].values())
+    return known or any(check["mismatches"] is not None for check in _checks(report["equivalence"]))
 
 
 def passed(report: Report | HasEquivalence) -> bool:

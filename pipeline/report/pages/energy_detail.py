@@ -12,7 +12,10 @@ from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.charts import term_bars
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.energy_json import EffectJson, EndsJson, LayerTerms
-from spikeport.pipeline.report.content.energy_rows import nominal_terms
+from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
+from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
+from spikeport.pipeline.report.content.report_json import Report
+from spikeport.values import IntervalJson
 
 MOST_CONSTANTS = 8  # bars of a tornado; further constants are in the table alone
 
@@ -46,6 +49,56 @@ class Tornado(TypedDict):
     of: str
     rows: list[Moved]
     scale: Markup
+
+
+def energy_section(report: Report) -> dict[str, object]:
+    """What the energy section shows: devices and baselines on one logarithmic axis; unknown energies have no chart.
+
+    Args:
+        report: content of report.json.
+    """
+    rows = energy_rows(report)
+    known = [(row, row["headline"]) for row in rows if row["headline"]]
+    values = [end for _, energy in known for end in (energy["low"], energy["high"])]
+    values += [row["total"]["nominal"] for row in rows if row["total"]]
+    values += [row["floor"] for row in rows if row["floor"]]
+    axis = charts.log_axis(values)
+    drawn = [
+        {
+            **row,
+            "chart": _chart(row, axis),
+            "parts": layer_parts(row["layers"]),
+            "tornado": tornado(row["sensitivity"], _nominal(row["dynamic"]), _nominal(row["total"])),
+            "first": False,
+        }
+        for row in rows
+    ]
+    for row in drawn:
+        if row["parts"]:
+            row["first"] = True  # drawn open, the others are folded
+            break
+    scale = charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])
+    return {
+        "rows": drawn,
+        "note": ENERGY_NOTE,
+        "scale": scale,
+        "terms": term_bars.TERMS,
+        "term_key": term_bars.term_key,
+    }
+
+
+def _nominal(energy: IntervalJson | None) -> float | None:
+    return energy["nominal"] if energy else None
+
+
+def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
+    energy = row["headline"]
+    if not energy:
+        return Markup("")
+    title = f"{row['name']}: {row['basis_kind']}, {words.quantity_text(energy, 'µJ')} per inference"
+    total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
+    title += f"; full throughput at full power {words.amount(row['floor'])} µJ" if row["floor"] else ""
+    return charts.interval(axis, energy, title, row["basis_kind"], total, floor=row["floor"])
 
 
 def layer_parts(layers: Sequence[LayerTerms]) -> list[LayerPart]:

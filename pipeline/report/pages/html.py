@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
-from spikeport.pipeline.report.charts import batch_curve, term_bars, training_curve
+from spikeport.pipeline.report.charts import batch_curve, training_curve
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import (
     choice,
@@ -20,11 +20,10 @@ from spikeport.pipeline.report.content import (
     worst,
 )
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
-from spikeport.pipeline.report.content.energy_notes import ENERGY_NOTE
-from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows
 from spikeport.pipeline.report.content.glossary import TERMS
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.content.layer_flow import layer_flow
+from spikeport.pipeline.report.content.page_text import sentences as page_sentences
 from spikeport.pipeline.report.content.recall import listed
 from spikeport.pipeline.report.content.recall_words import recall_note
 from spikeport.pipeline.report.content.report_json import (
@@ -37,11 +36,10 @@ from spikeport.pipeline.report.content.report_json import (
     StageAccuracy,
 )
 from spikeport.pipeline.report.content.samples import unpack_frames
-from spikeport.pipeline.report.pages.energy_detail import layer_parts, tornado
+from spikeport.pipeline.report.pages.energy_detail import energy_section
 from spikeport.pipeline.report.pages.page import render
 from spikeport.pipeline.report.pages.sections import sections
 from spikeport.pipeline.run.health import line
-from spikeport.values import IntervalJson
 
 MOST_FRAMES = 12
 MOST_CLASSES = 12
@@ -57,6 +55,7 @@ def render_html(report: Report) -> str:
     return render(
         "report.html.j2",
         report=report,
+        sentences=page_sentences(report["summary"]),
         sections=sections(report),
         flow=layer_flow(report["layers"], report["dataset"]["steps"]),
         glossary=TERMS,
@@ -76,7 +75,7 @@ def render_html(report: Report) -> str:
         worst=_worst(report),
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
-        energy=_energy(report),
+        energy=energy_section(report),
         early_exit=early_exit.plot(report),
         parts_of_early=early_exit,
         curve=_curve(report["baseline"]),
@@ -204,52 +203,6 @@ def _layers(layers: list[LayerRow]) -> list[dict[str, object]]:
         }
         for layer in layers
     ]
-
-
-def _energy(report: Report) -> dict[str, object]:
-    """Devices and measured baselines on one logarithmic axis; rows without a known energy have no chart."""
-    rows = energy_rows(report)
-    known = [(row, row["headline"]) for row in rows if row["headline"]]
-    values = [end for _, energy in known for end in (energy["low"], energy["high"])]
-    values += [row["total"]["nominal"] for row in rows if row["total"]]
-    values += [row["floor"] for row in rows if row["floor"]]
-    axis = charts.log_axis(values)
-    drawn = [
-        {
-            **row,
-            "chart": _chart(row, axis),
-            "parts": layer_parts(row["layers"]),
-            "tornado": tornado(row["sensitivity"], _nominal(row["dynamic"]), _nominal(row["total"])),
-            "first": False,
-        }
-        for row in rows
-    ]
-    for row in drawn:
-        if row["parts"]:
-            row["first"] = True  # drawn open, the others are folded
-            break
-    scale = charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])
-    return {
-        "rows": drawn,
-        "note": ENERGY_NOTE,
-        "scale": scale,
-        "terms": term_bars.TERMS,
-        "term_key": term_bars.term_key,
-    }
-
-
-def _nominal(energy: IntervalJson | None) -> float | None:
-    return energy["nominal"] if energy else None
-
-
-def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
-    energy = row["headline"]
-    if not energy:
-        return Markup("")
-    title = f"{row['name']}: {row['basis_kind']}, {words.quantity_text(energy, 'µJ')} per inference"
-    total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
-    title += f"; full throughput at full power {words.amount(row['floor'])} µJ" if row["floor"] else ""
-    return charts.interval(axis, energy, title, row["basis_kind"], total, floor=row["floor"])
 
 
 def _curve(baseline: list[BaselineRow] | Reason) -> dict[str, object]:

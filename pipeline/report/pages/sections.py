@@ -71,6 +71,7 @@ SECTIONS = (
     Section("training", "Training", _has("training")),
     Section("baseline", "Baseline", _always),
     Section("elsewhere", "Measured elsewhere", _has("elsewhere"), _has("elsewhere")),
+    Section("leaderboard", "Leaderboard row", _has("leaderboard"), _has("leaderboard")),
     Section("left-out", "Not included", _always),
     Section("glossary", "Terms", _always),
     Section("provenance", "Reproduction", _always),
