@@ -1,4 +1,4 @@
-"""Makes compare.html: a comparison of runs on one page without scripts and without requests to the network."""
+"""Makes compare.html: a comparison of runs on one page without requests to the network."""
 
 from __future__ import annotations
 
