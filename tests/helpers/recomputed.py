@@ -111,7 +111,9 @@ def read_constants(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def energies(counts: list[Values], constants: dict[str, np.ndarray], period_us: float, *, alone: bool = False) -> Values:
+def energy_of(
+    counts: list[Values], constants: dict[str, np.ndarray], period_us: float, *, alone: bool = False
+) -> Values:
     """Energies in pJ and times in µs, `[3, N]` each: of a stream, or of one inference alone."""
     on, off = constants["energy.neuron_active"], constants["energy.neuron_inactive"]
     steps = counts[0]["steps"] + (len(counts) - 1 if alone else 0)
@@ -204,7 +206,7 @@ def recompute(net: Path, frames: np.ndarray, labels: np.ndarray, profile: Path, 
     layers, constants, steps = read_net(net), read_constants(profile), frames.shape[1]
     counts, spikes = simulate(layers, frames)
     period_us = 1e6 * dt_s * steps
-    stream, one = (energies(counts, constants, period_us, alone=alone) for alone in (False, True))
+    stream, one = (energy_of(counts, constants, period_us, alone=alone) for alone in (False, True))
     found = predict(spikes)
     classes, n = spikes.shape[2], len(labels)
     accuracy = wilson(int((found == labels).sum()), n) | {"silent": int((found < 0).sum())}
@@ -225,7 +227,9 @@ def recompute(net: Path, frames: np.ndarray, labels: np.ndarray, profile: Path, 
         part, output = simulate(layers, frames[:, :last])
         read = predict(output)
         value = wilson(int((read == labels).sum()), n) | {"silent": int((read < 0).sum())}
-        early.append({"steps": last, "accuracy": value, "dynamic_uj": interval(energies(part, constants, 1.0)["dynamic"])})
+        early.append(
+            {"steps": last, "accuracy": value, "dynamic_uj": interval(energy_of(part, constants, 1.0)["dynamic"])}
+        )
     return {
         "dataset": {"counts": {"given": n}, "steps": steps, "dt_s": dt_s},
         "accuracy": {"reference": accuracy},

@@ -88,7 +88,7 @@ def test_the_table_of_recordings_is_recomputed(profiled: tuple[dict[str, Any], d
     frames = conv_frames(samples=6)
     counts, spikes = recomputed.simulate(recomputed.read_net(tmp_path / "conv.net"), frames)
     constants = recomputed.read_constants(LOIHI1)
-    stream, one = (recomputed.energies(counts, constants, 4e3, alone=alone) for alone in (False, True))
+    stream, one = (recomputed.energy_of(counts, constants, 4e3, alone=alone) for alone in (False, True))
     with open(tmp_path / "page" / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for name, key in {
