@@ -160,7 +160,9 @@ def measure_all(
     """
     begun, timings, board = time.perf_counter(), list[GpuTiming](), meter.board()
     modes: tuple[Mode, ...] = ("eager", "graph")
-    plan = [(mode, network, batch) for mode in modes for network in found for batch in BATCHES]
+    plan: list[tuple[Mode, Network, int]] = [
+        (mode, network, batch) for mode in modes for network in found for batch in BATCHES
+    ]
     idle_w = idle_power(meter, window_s(len(plan) + 1, 0.0, seconds))
     for done, (mode, network, batch) in enumerate(plan):
         window = window_s(len(plan) - done, time.perf_counter() - begun, seconds)

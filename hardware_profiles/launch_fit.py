@@ -86,7 +86,7 @@ def fit_constants(
         kernel_us=_ends(kernel),
         peak_share=_ends(share),
         busy_share=(min(shares), median(shares), max(shares)),
-        idle_share=(idle_w / whole,) * 3,
+        idle_share=(idle_w / whole, idle_w / whole, idle_w / whole),
     )
 
 

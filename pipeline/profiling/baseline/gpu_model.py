@@ -54,7 +54,7 @@ def modeled_rows(gpu: HardwareProfile, work: NetworkWork, period_us: float | Non
         UserError: the profile gives no power.
     """
     part, constants = gpu.gpu, constants_of(gpu.device.id)
-    precisions = [precision for precision in PRECISIONS if part and part.peak(precision)]
+    precisions: list[Precision] = [precision for precision in PRECISIONS if part and part.peak(precision)]
     rows: list[BaselineRow] = []
     for precision in precisions:
         estimates = {batch: gpu_estimate(gpu, work.at(batch, precision), constants) for batch in BATCHES}
