@@ -259,6 +259,8 @@ def profile_lines(result: ProfileValues) -> list[str]:
             for row in result["energy"]
         ],
     )
+    missing = [f"{row['hardware']}, no known number for: {'; '.join(row['unknown_overhead'])}"
+               for row in result["energy"] if row.get("unknown_overhead")]  # fmt: skip
     updates = [
         f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
     ]
@@ -266,4 +268,4 @@ def profile_lines(result: ProfileValues) -> list[str]:
     value = result["accuracy"]["value"] if "accuracy" in result else None
     row = leaderboard("network", result["layers"], value)
     pasted = ["", "NeuroBench's columns, to paste:", f"| {' | '.join(HEADS)} |", row["text"]] if row else []
-    return [*layers, "", *answers, *energy, *updates, *pasted]
+    return [*layers, "", *answers, *energy, *updates, *missing, *pasted]

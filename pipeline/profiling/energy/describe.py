@@ -234,7 +234,8 @@ def not_included(energies: SampleEnergies) -> list[str]:
     elif energies.profile.device.kind == "convention":
         missing += ["memory accesses, routing and static power, which the convention ignores"]
     elif not energies.profile.overhead.included:
-        missing += ["host, embedded processors, input and output, and other fixed costs of a step"]
+        board = "" if energies.board_pj is None else " (they are in the expected board reading)"
+        missing += [f"host, embedded processors, input and output, and other fixed costs of a step{board}"]
     reset = energies.profile.constant("reset_chip")
     if reset is not None and reset.value is not None:
         missing.append(f"state reset between inferences ({reset.value / 1e6:g} µJ per chip: {reset.source})")

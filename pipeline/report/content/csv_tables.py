@@ -78,7 +78,8 @@ def samples_csv(
     """samples.csv: one row a recording.
 
     `events` are those of the recording: inputs with a value other than 0. All other counts are sums over layers, and
-    `events_received` are the events that all layers received. Energies in µJ and latencies in µs are nominal.
+    `events_received` are the events that all layers received. Energies in µJ and latencies in µs are
+    nominal; a latency is the time from the first input to the answer.
 
     Args:
         keys: key of each recording.

@@ -28,7 +28,7 @@ def energy_sentences(report: Report) -> list[str]:
     )  # fmt: skip
     if row is None:
         return ["no energy is known"] if rows else []
-    beside = [_total(row), _beside_gpu(report), _break_even(report)]
+    beside = [_beside_gpu(report), _break_even(report)]
     return [_cores(report, row), "; ".join(part for part in beside if part)]
 
 
@@ -55,19 +55,22 @@ def against_equal_precision(share: float) -> str:
 def _cores(report: Report, row: EnergyRow) -> str:
     name, basis = row.get("name") or row["hardware"], words.basis_kind(row.get("basis"), row["dynamic_uj"])
     missing = missing_operations(row)
-    counted, board, small = _counted(report), "", ""
-    if words.quantity(row.get("board_uj")):
-        board = f", and an expected board reading of {words.quantity_text(row.get('board_uj'), 'µJ')}"
+    counted, small = _counted(report), ""
+    around = [
+        f"{words.quantity_text(row.get(key), 'µJ')} {what}"
+        for key, what in (("board_uj", "as expected board reading"), ("total_uj", "in total with static power"))
+        if words.quantity(row.get(key))
+    ]
     if factor := row.get("small_networks"):
         small = (
             "; for networks as small as this one, measured chips drew "
-            f"{_rounded(factor['low'])} to {_rounded(factor['high'])} times more than such an estimate of the cores"
+            f"{_rounded(factor['low'])} to {_rounded(factor['high'])} times more than the cores alone"
         )
     return (
         (f"a recording takes {counted}, " if counted else "a recording is ")
         + f"{basis} at {words.quantity_text(row['dynamic_uj'], 'µJ')} in the cores of {name}"
-        + (f", without {missing}" if missing else "")
-        + board
+        + (f" (without {missing})" if missing else "")
+        + "".join(f"{' and' if text is around[-1] else ','} {text}" for text in around)
         + small
     )
 
@@ -94,14 +97,6 @@ def _counted(report: Report) -> str:
     )
 
 
-def _total(row: EnergyRow) -> str:
-    total, live = words.quantity(row.get("total_uj")), words.quantity(row.get("live_uj"))
-    if total is None:
-        return ""
-    text = f"with static power it is {words.quantity_text(total, 'µJ')} in total where recordings are replayed"
-    return f"{text}, {words.quantity_text(live, 'µJ')} live" if live else text
-
-
 def _beside_gpu(report: Report) -> str:
     """The energy of an ANN at batch 1; never a floor."""
     rows = report["baseline"] if isinstance(report["baseline"], list) else []
@@ -120,27 +115,29 @@ def _beside_gpu(report: Report) -> str:
     total = words.quantity(best.get("total_uj"))
     energy = words.quantity_text(total or best["energy_uj"], "µJ")
     kind = "in total" if total else "above idle power"
-    return (
-        f"next to it, {best.get('model') or 'an ANN'} on {best['device']} at batch {best['batch']} is "
-        f"{best['energy_basis']} at {energy} {kind}"
-    )
+    model = best.get("model") or "an ANN"
+    model = f"the {model}" if model.startswith("ANN") else model
+    return f"{model} on {best['device']} at batch {best['batch']} is {best['energy_basis']} at {energy} {kind}"
 
 
 def _break_even(report: Report) -> str:
     """Whether the network needs less energy than a dense ANN, by a 45 nm convention and by Yan et al."""
     rows = report["energy"] if isinstance(report["energy"], list) else []
     even, share = next((found for row in rows if (found := row.get("break_even"))), None), firing(report)
-    parts = []
+    parts, results = [], []
     if even:
         result = "wins" if even["here"] < even["events_per_synapse"] else "loses"
         parts.append(
             f"{result} against a dense 32-bit ANN of its shape ({words.amount(even['here'])} events per synapse, "
             f"break-even at {words.amount(even['events_per_synapse'])})"
         )
+        results.append(result)
     if share is not None:
         low, high = (100 * end for end in YAN_FIRING)
+        results.append(against_equal_precision(share))
         parts.append(
-            f"{against_equal_precision(share)} against an equally precise one (it fires in {words.amount(100 * share)} "
+            f"{results[-1]} against an equally precise one (it fires in {words.amount(100 * share)} "
             f"% of neuron-steps, {YAN} allow {low:.1f} to {high:.1f} %)"
         )
-    return f"by operations it {' and '.join(parts)}" if parts else ""
+    joint = " and " if len(set(results)) == 1 else " but "
+    return f"by its operations the spiking network {joint.join(parts)}" if parts else ""
