@@ -1,4 +1,4 @@
-"""Terms of the report with their meaning. Sources stand as arXiv numbers, DOIs and addresses, which pages link."""
+"""Terms of the report with their meaning. Sources stand as arXiv numbers and DOIs, which pages link."""
 
 from __future__ import annotations
 

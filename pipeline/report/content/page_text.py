@@ -14,7 +14,6 @@ _NOT_TEXT = re.compile(r"(<style>.*?</style>|<script>.*?</script>|<pre>.*?</pre>
 _SOURCE = re.compile(
     r"\barXiv(?::\s?|\s)(?P<arxiv>\d{4}\.\d{4,5})(?:v\d+)?\b"
     r"|(?P<doi>\b10\.\d{4,9}/[^\s,;\"'<>]*[\w])"
-    r"|(?P<url>\bhttps?://[^\s,;\"'<>)]*[\w/])"
 )
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SHORT = 12  # digits of a digest that are shown
@@ -35,7 +34,7 @@ def keep_units(page: str) -> str:
 
 
 def linked(text: object) -> Markup:
-    """Escapes a text and makes links of the arXiv numbers, DOIs and addresses in it.
+    """Escapes a text and makes links of the arXiv numbers and DOIs in it; an address in a text may lead anywhere.
 
     Args:
         text: plain text.
@@ -45,9 +44,7 @@ def linked(text: object) -> Markup:
     """
     plain, parts, end = str(text), [], 0
     for found in _SOURCE.finditer(plain):
-        address = found["url"] or (
-            f"https://doi.org/{found['doi']}" if found["doi"] else f"https://arxiv.org/abs/{found['arxiv']}"
-        )
+        address = f"https://doi.org/{found['doi']}" if found["doi"] else f"https://arxiv.org/abs/{found['arxiv']}"
         parts.append(escape(plain[end : found.start()]))
         parts.append(Markup('<a href="{}" rel="noreferrer">{}</a>').format(address, found[0]))
         end = found.end()

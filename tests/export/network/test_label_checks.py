@@ -102,7 +102,7 @@ def test_frames_that_somebody_gives_are_called_given(spikeport, echo, tmp_path) 
     report = validated(tmp_path / "page")
     assert report["dataset"]["recordings"] == "given"
     assert report["dataset"]["counts"] == {"given": 3}
-    assert "of 3 given recordings" in report["summary"]
+    assert "of the 3 recordings given" in report["summary"]
     markdown = (tmp_path / "page" / "report.md").read_text()
     assert yaml.safe_load(markdown.split("---\n")[1])["model-index"][0]["results"][0]["dataset"]["split"] == (
         "given recordings"

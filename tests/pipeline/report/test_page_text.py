@@ -21,7 +21,6 @@ def test_a_unit_stays_with_its_number_in_text_alone() -> None:
         ("Frady et al., NICE 2020, arXiv 2004.12691", "https://arxiv.org/abs/2004.12691"),
         ("(arXiv:1812.01739v2)", "https://arxiv.org/abs/1812.01739"),
         ("10.1109/MM.2018.112130359, p. 96", "https://doi.org/10.1109/MM.2018.112130359"),
-        ("see https://example.org/a/b.", "https://example.org/a/b"),
     ],
 )
 def test_sources_are_links(text: str, address: str) -> None:
@@ -33,7 +32,7 @@ def test_other_text_is_escaped_and_has_no_link() -> None:
     assert linked('<b onclick="x">1.05 to 9.53, 2004.12691</b>') == (
         "&lt;b onclick=&#34;x&#34;&gt;1.05 to 9.53, 2004.12691&lt;/b&gt;"
     )
-    assert "href" not in linked("javascript:alert(1)")
+    assert "href" not in linked("javascript:alert(1), http://evil, https://evil/10.x")
 
 
 def test_times_and_digests() -> None:
