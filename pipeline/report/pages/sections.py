@@ -30,6 +30,10 @@ def _accuracy(report: Report) -> bool:
     return any(entry["value"] is not None for entry in report["accuracy"].values())
 
 
+def _chosen(report: Report) -> bool:
+    return "choice" in report  # which has a reason of its own
+
+
 def _compared(report: Report) -> bool:
     return any(check["mismatches"] is not None for check in report["equivalence"]["comparisons"].values())
 
@@ -60,7 +64,7 @@ SECTIONS = (
     Section("energy", "Energy", _always),
     Section("accuracy", "Accuracy", _accuracy),
     Section("comparison", "Distillation", _has("comparison")),
-    Section("choice", "Choice", _has("choice"), _has("choice")),
+    Section("choice", "Choice", _chosen, _chosen),
     Section("early-exit", "Accuracy over time", _has("early_exit")),
     Section("confusion", "Confusion matrix", _has("confusion")),
     Section("worst", "Worst mistakes", _has("mistakes")),

@@ -13,6 +13,7 @@ from learning_data import tiny_recipe
 import spikeport as sp
 from spikeport.errors import UserError
 from spikeport.pipeline.report.content import content
+from spikeport.pipeline.report.content.page_text import NO_BREAK
 from spikeport.pipeline.run.auto_method import method_title
 from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages import choice as stage
@@ -66,7 +67,7 @@ def test_a_run_goes_to_its_report_with_what_was_chosen(chosen, tmp_path, spikepo
     assert report["choice"] == run.result("choice") == ChoiceResult(**run.result("choice")).to_json()
     assert ("difference" in report["comparison"]) == (chosen != "baseline")
     for page in ("report.md", "report.html"):
-        text = (tmp_path / "run" / page).read_text()
+        text = (tmp_path / "run" / page).read_text().replace(NO_BREAK, " ")
         assert "Choice of the method" in text
         assert report["choice"]["reason"] in text
     same = run.file("student.safetensors").read_bytes() == run.file("student-baseline.safetensors").read_bytes()
