@@ -10,6 +10,7 @@ energy `reset_chip`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,11 +42,30 @@ def board_overhead_uj(profile: HardwareProfile, steps: int, time_us: np.ndarray,
     Returns:
         `[3, N]` µJ.
     """
+    once_uj, reset_uj, step_us, host_mw = fixed_costs(profile, steps, chips, ends)
+    host_us = np.maximum(time_us, step_us[:, None] * steps)
+    return (once_uj + reset_uj)[:, None] + host_mw[:, None] * host_us / 1e3
+
+
+def fixed_costs(
+    profile: HardwareProfile, steps: int, chips: int, values: Callable[[Constant | None], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What an inference costs on a board whatever its network is.
+
+    Args:
+        profile: the device.
+        steps: time steps of an inference.
+        chips: chips in use.
+        values: the values of a constant that are wanted: its ends, or draws.
+
+    Returns:
+        Energy of the steps and the inference in µJ, energy of the reset in µJ, the shortest step of the board in µs,
+        and the power of the host in mW, each of the shape of `values`.
+    """
     overhead = profile.overhead
-    reset = profile.constant("reset_chip")
-    once = _ends(overhead.per_step_uj) * steps + _ends(overhead.per_inference_uj) + _ends(reset) * chips / 1e6
-    step_us = _ends(overhead.board_step_us)[:, None]
-    return once[:, None] + _ends(overhead.host_mw)[:, None] * np.maximum(time_us, step_us * steps) / 1e3
+    once_uj = values(overhead.per_step_uj) * steps + values(overhead.per_inference_uj)
+    reset_uj = values(profile.constant("reset_chip")) / 1e6 * chips
+    return once_uj, reset_uj, values(overhead.board_step_us), values(overhead.host_mw)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +111,11 @@ def small_network_factor(profile: HardwareProfile, neurons: int) -> SmallNetwork
     return SmallNetworkFactor(neurons=neurons, low=min(factors), high=max(factors)) if factors else None
 
 
-def _ends(constant: Constant | None) -> np.ndarray:
-    """(low, nominal, high); zeros where the constant is not known."""
+def ends(constant: Constant | None) -> np.ndarray:
+    """(low, nominal, high) of a constant; zeros where it is not known.
+
+    Args:
+        constant: a constant of a profile; None if the profile has no such constant.
+    """
     found = known(constant)
     return np.array(found.interval if found else (0.0, 0.0, 0.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from statistics import median
 
 import numpy as np
@@ -34,14 +33,16 @@ def fit_times(timings: Sequence[GpuTiming], peak: Callable[[GpuTiming], float]) 
     Raises:
         UserError: there are too few timings.
     """
+    from scipy.optimize import nnls
+
     if len(timings) < LEAST_TIMINGS:
         raise UserError(f"{len(timings)} timings do not determine the constants of a GPU", hint="measure more networks")
     at_peak = np.array([2 * each.macs * each.batch / (peak(each) * 1e6) for each in timings])
     # With 1 / share = 1 + slack, every unknown is a number that is not negative.
     columns = np.stack([np.ones(len(timings)), [each.kernels for each in timings], at_peak], axis=1)
     measured = np.array([each.batch_us for each in timings])
-    call, kernel, slack = _not_negative(columns / measured[:, None], (measured - at_peak) / measured)
-    return call, kernel, 1 / (1 + slack)
+    (call, kernel, slack), _ = nnls(columns / measured[:, None], (measured - at_peak) / measured)
+    return float(call), float(kernel), 1 / (1 + float(slack))
 
 
 def fit_constants(
@@ -93,17 +94,3 @@ def fit_constants(
 def _ends(values: Sequence[float]) -> Triple:
     """Least, first and largest value."""
     return min(values), values[0], max(values)
-
-
-def _not_negative(columns: np.ndarray, wanted: np.ndarray) -> tuple[float, float, float]:
-    """Least squares with three unknowns that are not negative: the best of the fits with some of them at 0."""
-    best, least = np.zeros(3), float(wanted @ wanted)
-    for count in (1, 2, 3):
-        for free in combinations(range(3), count):
-            found, *_ = np.linalg.lstsq(columns[:, free], wanted, rcond=None)
-            error = columns[:, free] @ found - wanted
-            if np.all(found >= 0) and error @ error < least:
-                best, least = np.zeros(3), float(error @ error)
-                best[list(free)] = found
-    call, kernel, slack = map(float, best)
-    return call, kernel, slack

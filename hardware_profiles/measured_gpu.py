@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.launch_bound import ANY_BOARD, LaunchConstants
+from spikeport.pydantic_errors import explain
 from spikeport.regular_files import read_small
 
 FOLDER = Path(__file__).parent / "measured"
@@ -157,7 +158,6 @@ def _parse(content: bytes, path: Path) -> MeasuredGpu:
     try:
         return MeasuredGpu.model_validate_json(content)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"]))
-        raise UserError(f"{key}: {fault['msg']}" if key else fault["msg"], where=str(path),
-                        hint="write it again with benchmarks/gpu_rows.py") from None  # fmt: skip
+        raise UserError(
+            explain(error, {}), where=str(path), hint="write it again with benchmarks/gpu_rows.py"
+        ) from None

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spikeport.errors import UserError
 from spikeport.files import write_json
 from spikeport.pipeline.profiling.baseline.rows import MEASURED, BaselineRow
+from spikeport.pydantic_errors import explain
 from spikeport.regular_files import read_small
 from spikeport.versions import About
 
@@ -102,12 +103,8 @@ def read_baseline(path: str | os.PathLike[str]) -> list[BaselineRow]:
     try:
         found = _File.model_validate_json(content)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"]))
         raise UserError(
-            f"{key}: {fault['msg']}" if key else fault["msg"],
-            where=where,
-            hint="name the baseline.json of a run, as it was written",
+            explain(error, {}), where=where, hint="name the baseline.json of a run, as it was written"
         ) from None
     source = {"file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
     rows: list[Any] = [

@@ -9,33 +9,20 @@ times that make up a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.hardware_profiles.profile import known
+from spikeport.hardware_profiles.board import ends, fixed_costs
 from spikeport.pipeline.profiling.energy.estimate_parts import Ends, Range90
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ, synop_constant
 
 if TYPE_CHECKING:
-    from spikeport.hardware_profiles.constants import Constant
     from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
 
 DRAWS, SEED = 10_000, 0
 SHARES = (0.05, 0.95)
-Draw = Callable[[np.ndarray], np.ndarray]  # of (low, nominal, high): `[DRAWS]`
-
-
-def piecewise(ends: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Values of a constant at drawn places.
-
-    Args:
-        ends: (low, nominal, high).
-        places: -1 (low) to 0 (nominal) to 1 (high), `[DRAWS]`.
-    """
-    low, nominal, high = ends
-    return nominal + np.where(places < 0, nominal - low, high - nominal) * places
+PLACES = (-1.0, 0.0, 1.0)  # of the low end, the nominal value and the high end
 
 
 def range90(energies: SampleEnergies) -> Range90 | None:
@@ -51,10 +38,10 @@ def range90(energies: SampleEnergies) -> Range90 | None:
         return None
     rng = np.random.default_rng(SEED)
 
-    def draw(ends: np.ndarray) -> np.ndarray:
-        return piecewise(ends, rng.uniform(-1.0, 1.0, DRAWS))
+    def draw(interval: np.ndarray) -> np.ndarray:
+        return np.interp(rng.uniform(-1.0, 1.0, DRAWS), PLACES, interval)
 
-    dynamic = np.sum([draw(ends) for ends in _dynamic_terms(energies).values()], axis=0)
+    dynamic = np.sum([draw(interval) for interval in _dynamic_terms(energies).values()], axis=0)
     static_mw, time_us = energies.static_mw, energies.latency.time_us
     time = None if time_us is None else draw(time_us.mean(axis=1))
     total = live = board = None
@@ -63,15 +50,13 @@ def range90(energies: SampleEnergies) -> Range90 | None:
         total = dynamic + power * time / 1e3
         if energies.period_us:
             live = dynamic + power * np.maximum(time, energies.period_us) / 1e3
-    overhead = energies.profile.overhead
     if energies.board_pj is not None and energies.placement is not None and time is not None:
-        steps = energies.activity.steps
-        once = draw(_ends(overhead.per_step_uj)) * steps + draw(_ends(overhead.per_inference_uj))
-        reset = draw(_ends(energies.profile.constant("reset_chip"))) / PJ_PER_UJ * energies.placement.chips
-        host_us = np.maximum(time, draw(_ends(overhead.board_step_us)) * steps)
-        host_mw = draw(_ends(overhead.host_mw))
+        once, reset, step_us, host_mw = fixed_costs(
+            energies.profile, energies.activity.steps, energies.placement.chips, lambda constant: draw(ends(constant))
+        )
+        host_us = np.maximum(time, step_us * energies.activity.steps)
         board = dynamic + once + reset + host_mw * host_us / 1e3
-        if total is not None and overhead.included:
+        if total is not None and energies.profile.overhead.included:
             total = total + once + host_mw * time / 1e3
     return Range90(
         dynamic=_quantiles(dynamic),
@@ -98,11 +83,6 @@ def _dynamic_terms(energies: SampleEnergies) -> dict[str, np.ndarray]:
         for name, energy in named.items():
             terms[name] = terms.get(name, np.zeros(3)) + energy.mean(axis=1) / PJ_PER_UJ
     return terms
-
-
-def _ends(constant: Constant | None) -> np.ndarray:
-    found = known(constant)
-    return np.array(found.interval if found else (0.0, 0.0, 0.0))
 
 
 def _quantiles(values: np.ndarray) -> Ends:

@@ -63,13 +63,13 @@ def test_a_curve_travels_and_a_file_without_one_has_none(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "spikeport-report/1"}, "schema: Input should be 'spikeport-baseline/1'"),
-        ({"rows": [row(energy_basis="floor")]}, "rows.0.energy_basis: Input should be 'measured'"),
-        ({"rows": [row(), row(batch=0)]}, "rows.1.batch: Input should be greater than or equal to 1"),
-        ({"rows": [row(latency_us=5)]}, "rows.0.latency_us"),
-        ({"rows": [row(curve=[point(1), point(8, latency_us=None)])]}, "rows.0.curve.1.latency_us"),
-        ({"rows": [row(curve=[point(1, repeats=0)])]}, "rows.0.curve.0.repeats"),
-        ({"more": 1}, "more: Extra inputs are not permitted"),
+        ({"schema": "spikeport-report/1"}, "schema = 'spikeport-report/1': Input should be 'spikeport-baseline/1'"),
+        ({"rows": [row(energy_basis="floor")]}, "rows[0].energy_basis = 'floor': Input should be 'measured'"),
+        ({"rows": [row(), row(batch=0)]}, "rows[1].batch = 0: Input should be greater than or equal to 1"),
+        ({"rows": [row(latency_us=5)]}, "rows[0].latency_us = 5: "),
+        ({"rows": [row(curve=[point(1), point(8, latency_us=None)])]}, "rows[0].curve[1].latency_us = None: "),
+        ({"rows": [row(curve=[point(1, repeats=0)])]}, "rows[0].curve[0].repeats = 0: "),
+        ({"more": 1}, "unknown key 'more'"),
     ],
 )
 def test_what_is_no_measured_row_is_refused_by_key(tmp_path: Path, change: dict[str, Any], words: str) -> None:

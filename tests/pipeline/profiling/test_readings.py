@@ -15,7 +15,6 @@ from layer_activity import nominal, one_layer
 
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.energy.one_answer import one_answer
-from spikeport.pipeline.profiling.energy.range90 import piecewise
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies, sample_energies
 
 EXACT = {"rel": 1e-12}  # sums of a dozen float64 products
@@ -135,11 +134,6 @@ def test_quantiles_of_one_constant(tmp_path: Path) -> None:
     assert found["dynamic"]["low"] * 1e6 == pytest.approx(16 * 1.1 + 36, abs=16 * 1 * 0.02)
     assert found["dynamic"]["high"] * 1e6 == pytest.approx(16 * 4.7 + 36, abs=16 * 3 * 0.02)
     assert (found["total"], found["live"], found["board"]) == (None, None, None)
-
-
-def test_places_between_the_ends_of_a_constant() -> None:
-    places = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
-    assert piecewise(np.array([1.0, 2.0, 5.0]), places).tolist() == [1.0, 1.5, 2.0, 3.5, 5.0]
 
 
 def test_independent_draws_are_narrower_than_all_constants_at_one_end() -> None:
