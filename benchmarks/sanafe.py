@@ -222,7 +222,8 @@ def report(ours: SampleEnergies, theirs: list[dict[str, float]], aligned: int, s
     for key in ("spikes", "synops", "active updates", "messages"):
         same = "equal" if round(mine[key], 6) == totals[key] else f"{mine[key] / totals[key] - 1:+.2%}"
         print(f"  {key:15} SANA-FE {totals[key]:>12,.0f}  Spikeport {mine[key]:>14,.1f}  {same}")
-    print(f"    the same in the steps in which SANA-FE runs each layer: {aligned / totals['active updates'] - 1:+.2%}")
+    off = aligned / totals["active updates"] - 1
+    print(f"    active updates in the steps in which SANA-FE runs each layer: {off:+.2%}")
     for key, limit in (("energy_uj", ENERGY), ("time_us", TIME)):
         ratio = mine[key] / totals[key] - 1
         inside = "within" if abs(ratio) <= limit else "NOT within"
